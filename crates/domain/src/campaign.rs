@@ -1,0 +1,183 @@
+//! Campaigns: when to speak to whom, and the record of every decision.
+//!
+//! A campaign is a reviewed file ([`CampaignFile`]). [`Campaign::new`] checks and compiles it once;
+//! [`Campaign::on_event`] says whether an event starts a decision, and [`Campaign::decide`] makes it. The steps of a
+//! decision run in a fixed order and the record names the first that stopped it.
+
+mod condition;
+mod decide;
+mod ledger;
+mod quiet;
+#[cfg(test)]
+mod tests;
+
+pub use condition::{Condition, ConditionError, VARIABLES};
+pub use decide::{Cause, Decision, Match, Outcome, Reason, Situation, Trigger, UsedScore};
+pub use ledger::{Ledger, MAX_SENT, MAX_TIMERS, Sent, Timer};
+pub use quiet::QuietHours;
+
+use crate::time::Millis;
+use serde::{Deserialize, Deserializer};
+
+/// How a campaign reaches the customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// To the e-mail address.
+    Email,
+    /// To the telephone number.
+    Sms,
+    /// To the device.
+    Push,
+    /// A banner in the shop, for the user or the device.
+    Onsite,
+}
+
+/// What one decision is about. One customer is sent at most one trigger for a campaign and scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The event that starts it.
+    #[default]
+    Event,
+    /// The order of the event.
+    Order,
+    /// All that was put in the cart since the last order.
+    Cart,
+    /// The customer: once ever.
+    Customer,
+}
+
+/// A span of time in a file, such as `30m`, `48h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Millis);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        let span = humantime::parse_duration(&text)
+            .ok()
+            .and_then(|span| i64::try_from(span.as_millis()).ok());
+        span.map(Span).ok_or_else(|| {
+            serde::de::Error::custom(format!("expected a span such as 30m, 48h or 7d, got `{text}`"))
+        })
+    }
+}
+
+/// What starts a decision.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerFile {
+    /// Name of a track event, or the kind of another call (`identify`, `page`, …).
+    pub event: String,
+    /// How long to wait before deciding; at once if not said.
+    #[serde(default)]
+    pub after: Option<Span>,
+    /// Events that end the wait without a decision.
+    #[serde(default)]
+    pub unless: Vec<String>,
+}
+
+/// A campaign file, as it is written (YAML).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignFile {
+    /// Name: letters, digits, `_` and `-`. Decisions, triggers and the ledger carry it, so it stays as it is.
+    pub name: String,
+    /// What it is for; for people.
+    #[serde(default)]
+    pub description: String,
+    /// What starts a decision.
+    pub trigger: TriggerFile,
+    /// What the decision is about.
+    #[serde(default)]
+    pub scope: Scope,
+    /// How old the event (or, after a wait, its end) may be; older ones are recorded as expired. Default `1d`.
+    #[serde(default = "one_day")]
+    pub max_age: Span,
+    /// Condition in the Common Expression Language over [`VARIABLES`]; always true if not said.
+    #[serde(default)]
+    pub condition: Option<String>,
+    /// How long a customer is left alone by this campaign after a trigger; never again for the same scope anyway.
+    #[serde(default)]
+    pub reentry: Option<Span>,
+    /// How to reach the customer.
+    pub channel: Channel,
+    /// Purpose that must be granted; none for what needs no consent.
+    #[serde(default)]
+    pub consent: Option<String>,
+    /// When not to speak, where the customer is.
+    #[serde(default)]
+    pub quiet_hours: Option<QuietHours>,
+}
+
+fn one_day() -> Span {
+    Span(crate::time::DAY)
+}
+
+/// Why a campaign file is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CampaignError {
+    /// The name can't be one.
+    #[error("name `{0}`: expected 1 to 64 letters, digits, `_` or `-`")]
+    Name(String),
+    /// The trigger names no event.
+    #[error("trigger.event must not be empty")]
+    NoEvent,
+    /// `unless` without `after` can never apply.
+    #[error("trigger.unless needs trigger.after: without a wait there is nothing to end")]
+    UnlessWithoutAfter,
+    /// Quiet hours that begin when they end.
+    #[error("quiet_hours: from and to must differ")]
+    QuietHours,
+    /// The condition.
+    #[error("condition: {0}")]
+    Condition(#[from] ConditionError),
+}
+
+/// A campaign that is checked and ready to decide.
+#[derive(Debug)]
+pub struct Campaign {
+    file: CampaignFile,
+    condition: Option<Condition>,
+}
+
+impl Campaign {
+    /// Checks and compiles a file. `models` are the names of the models whose scores a condition may use.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn new(file: CampaignFile, models: &[&str]) -> Result<Campaign, CampaignError> {
+        let name_ok = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if file.name.is_empty() || file.name.len() > 64 || !file.name.bytes().all(name_ok) {
+            return Err(CampaignError::Name(file.name));
+        }
+        if file.trigger.event.trim().is_empty() {
+            return Err(CampaignError::NoEvent);
+        }
+        if file.trigger.after.is_none() && !file.trigger.unless.is_empty() {
+            return Err(CampaignError::UnlessWithoutAfter);
+        }
+        if file.quiet_hours.is_some_and(QuietHours::is_empty) {
+            return Err(CampaignError::QuietHours);
+        }
+        let condition = file
+            .condition
+            .as_deref()
+            .map(|text| Condition::new(text, models))
+            .transpose()?;
+        Ok(Campaign { file, condition })
+    }
+
+    /// Name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// The file it was made from.
+    #[must_use]
+    pub fn file(&self) -> &CampaignFile {
+        &self.file
+    }
+}

@@ -1,0 +1,349 @@
+//! One decision, step by step.
+
+use super::condition::Verdict;
+use super::{Campaign, Channel, Ledger, Scope, Timer};
+use crate::event::{ConsentStatus, Event};
+use crate::id::{IdentifierType, NodeKey};
+use crate::profile::{Profile, ProfileIdentifier, Text};
+use crate::time::Millis;
+use jiff::tz::TimeZone;
+
+/// How a decision ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// A trigger, to be sent now.
+    Send,
+    /// A trigger, to be sent later.
+    Deferred,
+    /// No trigger.
+    Suppressed,
+    /// No trigger: the customer is in the holdout.
+    HeldOut,
+    /// No trigger: too late.
+    Expired,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Why a decision ended as it did: the first step that stopped it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Reason {
+            /// The closed list, in the order of the steps.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)+];
+
+            /// Name, as decisions carry it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)+ }
+            }
+
+            /// What it means, in one sentence.
+            #[must_use]
+            pub fn doc(self) -> &'static str {
+                match self { $(Reason::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The event, or the end of the wait, is older than the campaign's `max_age`.
+    TooLate = "too_late",
+    /// As many decisions of this customer are waiting as may be.
+    TooManyTimers = "too_many_timers",
+    /// The condition is false.
+    Condition = "condition",
+    /// The condition asks for something that is not known of this customer, such as a score.
+    MissingData = "missing_data",
+    /// The campaign has already spoken to this customer about this.
+    AlreadySent = "already_sent",
+    /// The campaign has spoken to this customer within its `reentry` time.
+    Reentry = "reentry",
+    /// The customer refused, or withdrew consent.
+    ConsentDenied = "consent_denied",
+    /// The customer never consented, which is not consent.
+    ConsentUnknown = "consent_unknown",
+    /// There is no address for the channel.
+    Unreachable = "unreachable",
+    /// It is quiet hours where the customer is; the trigger waits until they end.
+    QuietHours = "quiet_hours",
+    /// Nothing stopped it.
+    Matched = "matched",
+}
+
+/// The event behind a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause<'a> {
+    /// Its id.
+    pub event_id: &'a str,
+    /// Its source.
+    pub source: &'a str,
+    /// When it happened.
+    pub occurred_at: Millis,
+}
+
+impl<'a> Cause<'a> {
+    /// An event as a cause.
+    #[must_use]
+    pub fn of(event: &Event<'a>) -> Self {
+        Cause {
+            event_id: event.id,
+            source: event.source,
+            occurred_at: event.occurred_at,
+        }
+    }
+}
+
+/// A score that a decision used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsedScore {
+    /// Model.
+    pub model: Text,
+    /// Version.
+    pub version: Text,
+    /// Score.
+    pub score: f64,
+    /// When it was computed.
+    pub at: Millis,
+}
+
+/// A message to the customer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trigger {
+    /// Idempotency key: 32 hex digits of BLAKE3 over campaign, node key and scope.
+    pub id: String,
+    /// Channel.
+    pub channel: Channel,
+    /// Where to reach the customer.
+    pub address: ProfileIdentifier,
+    /// Not before.
+    pub not_before: Millis,
+    /// Time zone that quiet hours were judged in.
+    pub timezone: Option<Text>,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What it was about.
+    pub scope: Text,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+    /// When.
+    pub decided_at: Millis,
+    /// The message, if there is one.
+    pub trigger: Option<Trigger>,
+    /// Scores that it used.
+    pub scores: Vec<UsedScore>,
+}
+
+/// What an event means to a campaign.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Match {
+    /// Nothing.
+    No,
+    /// Decide now, about this scope.
+    Now(Text),
+    /// Decide when the timer is due.
+    Wait(Timer),
+}
+
+/// What a decision is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The customer's node.
+    pub key: NodeKey,
+    /// What is known of the customer.
+    pub profile: &'a Profile,
+    /// What was sent to her.
+    pub ledger: &'a Ledger,
+    /// The event behind it.
+    pub cause: Cause<'a>,
+    /// When it was due: the event's time, or the end of the wait.
+    pub due: Millis,
+    /// The moment of the decision.
+    pub now: Millis,
+}
+
+impl Campaign {
+    /// What an event, already applied to the profile, means to the campaign.
+    #[must_use]
+    pub fn on_event(&self, event: &Event<'_>, profile: &Profile, ledger: &Ledger) -> Match {
+        let trigger = &self.file().trigger;
+        if event.label() != trigger.event {
+            return Match::No;
+        }
+        let scope = self.scope(event, profile);
+        let Some(after) = trigger.after else {
+            return Match::Now(scope);
+        };
+        // The exception may have arrived before its event: an order that overtook its cart.
+        let ended = trigger.unless.iter().filter_map(|name| profile.last_done(name));
+        if ended.max().is_some_and(|at| at >= event.occurred_at) || ledger.waits(self.name(), &scope) {
+            return Match::No;
+        }
+        Match::Wait(Timer {
+            due: event.occurred_at.saturating_add(after.0),
+            campaign: Text::from(self.name()),
+            scope,
+            event_id: Text::from(event.id),
+            source: Text::from(event.source),
+            occurred_at: event.occurred_at,
+        })
+    }
+
+    /// True if an event ends the wait of a timer of this campaign.
+    #[must_use]
+    pub fn ends(&self, event: &Event<'_>, timer: &Timer) -> bool {
+        timer.campaign == self.name()
+            && timer.occurred_at <= event.occurred_at
+            && event.occurred_at <= timer.due
+            && self
+                .file()
+                .trigger
+                .unless
+                .iter()
+                .any(|name| name == event.label())
+    }
+
+    fn scope(&self, event: &Event<'_>, profile: &Profile) -> Text {
+        match (self.file().scope, event.order) {
+            (Scope::Customer, _) => Text::from("customer"),
+            (Scope::Cart, _) => Text::from(format!("cart:{}", profile.cart_closed_at.unwrap_or(0))),
+            (Scope::Order, Some(order)) => Text::from(order.order_id),
+            (Scope::Order, None) | (Scope::Event, _) => Text::from(format!("{}:{}", event.source, event.id)),
+        }
+    }
+
+    /// Decides. The steps run in the order of [`Reason`]; the first that applies ends it.
+    #[must_use]
+    pub fn decide(&self, scope: Text, situation: &Situation<'_>) -> Decision {
+        let &Situation {
+            key, profile, now, ..
+        } = situation;
+        let scores = self.used_scores(profile);
+        let stop = self.stop(&scope, situation);
+        let address = address(self.file().channel, profile);
+        let (outcome, reason, trigger) = match (stop, address) {
+            (Some((outcome, reason)), _) => (outcome, reason, None),
+            (None, None) => (Outcome::Suppressed, Reason::Unreachable, None),
+            (None, Some(address)) => {
+                let timezone = profile.trait_value("timezone");
+                let until = self.quiet_until(timezone, now);
+                let trigger = Trigger {
+                    id: trigger_id(self.name(), key, &scope),
+                    channel: self.file().channel,
+                    address: address.clone(),
+                    not_before: until.unwrap_or(now),
+                    timezone: timezone.map(Text::from),
+                };
+                match until {
+                    Some(_) => (Outcome::Deferred, Reason::QuietHours, Some(trigger)),
+                    None => (Outcome::Send, Reason::Matched, Some(trigger)),
+                }
+            }
+        };
+        Decision {
+            scope,
+            outcome,
+            reason,
+            decided_at: now,
+            trigger,
+            scores,
+        }
+    }
+
+    /// The record of a decision that could not wait, because the customer has as many timers as may be.
+    #[must_use]
+    pub fn refuse_timer(&self, scope: Text, now: Millis) -> Decision {
+        let (outcome, reason) = (Outcome::Suppressed, Reason::TooManyTimers);
+        Decision {
+            scope,
+            outcome,
+            reason,
+            decided_at: now,
+            trigger: None,
+            scores: Vec::new(),
+        }
+    }
+
+    fn stop(&self, scope: &str, situation: &Situation<'_>) -> Option<(Outcome, Reason)> {
+        let &Situation {
+            profile,
+            ledger,
+            due,
+            now,
+            ..
+        } = situation;
+        let file = self.file();
+        let suppressed = |reason| Some((Outcome::Suppressed, reason));
+        if now.saturating_sub(due) > file.max_age.0 {
+            return Some((Outcome::Expired, Reason::TooLate));
+        }
+        match self.condition.as_ref().map(|condition| condition.check(profile)) {
+            None | Some(Verdict::Holds) => {}
+            Some(Verdict::Fails) => return suppressed(Reason::Condition),
+            Some(Verdict::Missing) => return suppressed(Reason::MissingData),
+        }
+        if ledger.sent(self.name(), scope).is_some() {
+            return suppressed(Reason::AlreadySent);
+        }
+        let again = file.reentry.zip(ledger.last_sent(self.name()));
+        if again.is_some_and(|(wait, last)| now < last.saturating_add(wait.0)) {
+            return suppressed(Reason::Reentry);
+        }
+        match file.consent.as_deref().map(|purpose| profile.consent(purpose)) {
+            Some(ConsentStatus::Denied) => suppressed(Reason::ConsentDenied),
+            Some(ConsentStatus::Unknown) => suppressed(Reason::ConsentUnknown),
+            Some(ConsentStatus::Granted) | None => None,
+        }
+    }
+
+    fn quiet_until(&self, timezone: Option<&str>, now: Millis) -> Option<Millis> {
+        let hours = self.file().quiet_hours?;
+        // Where the customer is unknown, UTC is as good a guess as any, and a documented one.
+        let zone = timezone
+            .and_then(|name| TimeZone::get(name).ok())
+            .unwrap_or(TimeZone::UTC);
+        hours.until(now, &zone)
+    }
+
+    fn used_scores(&self, profile: &Profile) -> Vec<UsedScore> {
+        if !self.condition.as_ref().is_some_and(super::Condition::uses_scores) {
+            return Vec::new();
+        }
+        let used = profile.predictions.iter();
+        used.map(|p| UsedScore {
+            model: p.model.clone(),
+            version: p.version.clone(),
+            score: p.score,
+            at: p.at,
+        })
+        .collect()
+    }
+}
+
+fn address(channel: Channel, profile: &Profile) -> Option<&ProfileIdentifier> {
+    let kinds: &[IdentifierType] = match channel {
+        Channel::Email => &[IdentifierType::Email],
+        Channel::Sms => &[IdentifierType::Phone],
+        Channel::Push => &[IdentifierType::AnonymousId],
+        Channel::Onsite => &[IdentifierType::UserId, IdentifierType::AnonymousId],
+    };
+    kinds.iter().find_map(|kind| profile.identifier(*kind))
+}
+
+/// Made once, from what does not change by a replay: whoever decides again about the same gets the same id.
+fn trigger_id(campaign: &str, key: NodeKey, scope: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update(campaign.as_bytes())
+        .update(&[0])
+        .update(&key.0)
+        .update(scope.as_bytes());
+    hasher.finalize().to_hex()[..32].to_owned()
+}

@@ -1,0 +1,111 @@
+//! How often and when.
+
+use super::{Profile, Text};
+use crate::event::{Event, names};
+use crate::time::{Millis, day_of};
+
+/// Most kinds of events that are counted by name; all others are summed under [`OTHER`].
+pub const MAX_COUNTS: usize = 64;
+/// Most days; the newest are kept.
+pub const MAX_DAYS: usize = 90;
+/// What the events beyond [`MAX_COUNTS`] are summed under. The empty name sorts first, so the sum is never cut off.
+pub const OTHER: &str = "";
+
+/// How often something was done in all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventCount {
+    /// Name of the track event, else the kind of call.
+    pub event: Text,
+    /// Times.
+    pub count: u64,
+    /// Newest.
+    pub last_at: Millis,
+}
+
+/// What was done on one UTC day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Day {
+    /// Days since 1970-01-01.
+    pub day: i32,
+    /// Product views.
+    pub viewed: u32,
+    /// Additions to the cart.
+    pub added: u32,
+    /// Orders.
+    pub ordered: u32,
+    /// All other events.
+    pub other: u32,
+}
+
+impl Profile {
+    pub(super) fn take_activity(&mut self, event: &Event<'_>) {
+        let label = event.label();
+        self.count(label, 1, event.occurred_at);
+        let Some(day) = self.day_mut(day_of(event.occurred_at)) else {
+            return;
+        };
+        let bucket = match label {
+            names::PRODUCT_VIEWED => &mut day.viewed,
+            names::PRODUCT_ADDED => &mut day.added,
+            names::ORDER_COMPLETED => &mut day.ordered,
+            _ => &mut day.other,
+        };
+        *bucket = bucket.saturating_add(1);
+    }
+
+    fn count(&mut self, label: &str, times: u64, at: Millis) {
+        match self
+            .counts
+            .binary_search_by(|known| known.event.as_str().cmp(label))
+        {
+            Ok(place) => {
+                let known = &mut self.counts[place];
+                known.count += times;
+                known.last_at = known.last_at.max(at);
+            }
+            Err(place) => {
+                let count = EventCount {
+                    event: Text::from(label),
+                    count: times,
+                    last_at: at,
+                };
+                self.counts.insert(place, count);
+                // Which names are kept depends on the names alone (the first in order), so any order of arrival
+                // leaves the same ones and the same sum of the rest.
+                if self.counts.len() > MAX_COUNTS
+                    && let Some(last) = self.counts.pop()
+                {
+                    self.count(OTHER, last.count, last.last_at);
+                }
+            }
+        }
+    }
+
+    /// The bucket of a day, or `None` for a day older than all that are kept.
+    fn day_mut(&mut self, day: i32) -> Option<&mut Day> {
+        // Nearly every event is of the newest day.
+        let place = match self.days.last() {
+            Some(last) if last.day == day => self.days.len() - 1,
+            _ => match self.days.binary_search_by_key(&day, |known| known.day) {
+                Ok(place) => place,
+                Err(0) if self.days.len() >= MAX_DAYS => return None,
+                Err(place) => {
+                    self.days.insert(
+                        place,
+                        Day {
+                            day,
+                            ..Day::default()
+                        },
+                    );
+                    if self.days.len() > MAX_DAYS {
+                        self.days.remove(0);
+                        place - 1
+                    } else {
+                        place
+                    }
+                }
+            },
+        };
+        self.days.get_mut(place)
+    }
+}

@@ -1,0 +1,174 @@
+//! What sources state: identifiers, traits, consents. The newest statement by its own time wins.
+
+use super::{Profile, Text};
+use crate::event::{ConsentStatement, ConsentStatus, Event, TraitChange};
+use crate::id::IdentifierType;
+use crate::time::Millis;
+
+/// Most identifiers of a profile; the first by (type, value) are kept.
+pub const MAX_IDENTIFIERS: usize = 100;
+/// Most traits; the first by name are kept.
+pub const MAX_TRAITS: usize = 64;
+/// Most consents; the first by purpose are kept.
+pub const MAX_CONSENTS: usize = 32;
+/// Most sources whose freshness is kept; the first by name.
+pub const MAX_SOURCES: usize = 32;
+
+/// An identifier of the customer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProfileIdentifier {
+    /// Type.
+    pub kind: IdentifierType,
+    /// Normalised value.
+    pub value: Text,
+}
+
+/// A trait with its time and source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trait {
+    /// Name.
+    pub name: Text,
+    /// Text of the value; `None` after a deletion, whose time is kept, so that an older statement does not bring the
+    /// value back.
+    pub value: Option<Text>,
+    /// When it was stated.
+    pub at: Millis,
+    /// Who stated it.
+    pub source: Text,
+}
+
+/// The newest statement about a purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// Purpose.
+    pub purpose: Text,
+    /// What holds.
+    pub status: ConsentStatus,
+    /// When it was said.
+    pub at: Millis,
+    /// Who said it.
+    pub source: Text,
+}
+
+/// The newest event time of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// Source.
+    pub source: Text,
+    /// Newest event.
+    pub at: Millis,
+}
+
+impl Profile {
+    pub(super) fn take_statements(&mut self, event: &Event<'_>) {
+        for identifier in &event.identifiers {
+            self.take_identifier(identifier.node.kind, identifier.value);
+        }
+        for change in &event.traits {
+            self.take_trait(change, event);
+        }
+        for statement in &event.consents {
+            self.take_consent(statement, event.source);
+        }
+        self.take_freshness(event.source, event.occurred_at);
+    }
+
+    fn take_identifier(&mut self, kind: IdentifierType, value: &str) {
+        let found = self
+            .identifiers
+            .binary_search_by(|known| (known.kind, known.value.as_str()).cmp(&(kind, value)));
+        if let Err(place) = found {
+            self.identifiers.insert(
+                place,
+                ProfileIdentifier {
+                    kind,
+                    value: Text::from(value),
+                },
+            );
+            self.identifiers.truncate(MAX_IDENTIFIERS);
+        }
+    }
+
+    fn take_trait(&mut self, change: &TraitChange<'_>, event: &Event<'_>) {
+        let at = event.occurred_at;
+        match self
+            .traits
+            .binary_search_by(|known| known.name.as_str().cmp(change.name))
+        {
+            Ok(place) => {
+                let known = &mut self.traits[place];
+                // A total order, so that two statements of the same moment give the same winner in any order.
+                if (known.at, known.source.as_str(), known.value.as_deref())
+                    < (at, event.source, change.value)
+                {
+                    known.at = at;
+                    if known.value.as_deref() != change.value {
+                        known.value = change.value.map(Text::from);
+                    }
+                    if known.source != event.source {
+                        known.source = Text::from(event.source);
+                    }
+                }
+            }
+            Err(place) => {
+                let source = Text::from(event.source);
+                let value = change.value.map(Text::from);
+                self.traits.insert(
+                    place,
+                    Trait {
+                        name: Text::from(change.name),
+                        value,
+                        at,
+                        source,
+                    },
+                );
+                self.traits.truncate(MAX_TRAITS);
+            }
+        }
+    }
+
+    fn take_consent(&mut self, statement: &ConsentStatement<'_>, source: &str) {
+        let ConsentStatement { purpose, status, at } = *statement;
+        match self
+            .consents
+            .binary_search_by(|known| known.purpose.as_str().cmp(purpose))
+        {
+            Ok(place) => {
+                let known = &mut self.consents[place];
+                // `Denied` is the greatest status: the stricter wins at the same moment.
+                if (known.at, known.status, known.source.as_str()) < (at, status, source) {
+                    (known.at, known.status, known.source) = (at, status, Text::from(source));
+                }
+            }
+            Err(place) => {
+                let consent = Consent {
+                    purpose: Text::from(purpose),
+                    status,
+                    at,
+                    source: Text::from(source),
+                };
+                self.consents.insert(place, consent);
+                self.consents.truncate(MAX_CONSENTS);
+            }
+        }
+    }
+
+    fn take_freshness(&mut self, source: &str, at: Millis) {
+        match self
+            .freshness
+            .binary_search_by(|known| known.source.as_str().cmp(source))
+        {
+            Ok(place) => self.freshness[place].at = self.freshness[place].at.max(at),
+            Err(place) => {
+                self.freshness.insert(
+                    place,
+                    Freshness {
+                        source: Text::from(source),
+                        at,
+                    },
+                );
+                self.freshness.truncate(MAX_SOURCES);
+            }
+        }
+    }
+}
