@@ -55,9 +55,8 @@ pub struct Span(pub Millis);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = String::deserialize(input)?;
-        let span = humantime::parse_duration(&text)
-            .ok()
-            .and_then(|span| i64::try_from(span.as_millis()).ok());
+        let span =
+            humantime::parse_duration(&text).ok().and_then(|span| i64::try_from(span.as_millis()).ok());
         span.map(Span).ok_or_else(|| {
             serde::de::Error::custom(format!("expected a span such as 30m, 48h or 7d, got `{text}`"))
         })
@@ -161,11 +160,7 @@ impl Campaign {
         if file.quiet_hours.is_some_and(QuietHours::is_empty) {
             return Err(CampaignError::QuietHours);
         }
-        let condition = file
-            .condition
-            .as_deref()
-            .map(|text| Condition::new(text, models))
-            .transpose()?;
+        let condition = file.condition.as_deref().map(|text| Condition::new(text, models)).transpose()?;
         Ok(Campaign { file, condition })
     }
 

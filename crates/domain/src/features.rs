@@ -68,10 +68,7 @@ impl Feature {
     /// The feature of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Feature> {
-        Feature::ALL
-            .iter()
-            .copied()
-            .find(|feature| feature.name() == name)
+        Feature::ALL.iter().copied().find(|feature| feature.name() == name)
     }
 }
 
@@ -142,9 +139,7 @@ impl<'a> Facts<'a> {
                 facts.priced += 1;
                 facts.total = facts.total.saturating_add(order.total);
                 facts.total_30d =
-                    facts
-                        .total_30d
-                        .saturating_add(if age < 30 * DAY { order.total } else { 0 });
+                    facts.total_30d.saturating_add(if age < 30 * DAY { order.total } else { 0 });
             }
         }
         for sum in &profile.older_orders {
@@ -186,9 +181,9 @@ impl<'a> Facts<'a> {
             Feature::Revenue30dLog => Some(ln_1p(real(self.total_30d) / self.minor)),
             Feature::HoursSinceSeenLog => Some(ln_1p(span(self.profile.last_seen, self.now, HOUR))),
             Feature::TopAffinityShare => Some(top_share(&self.profile.affinity, day_of(self.now))),
-            Feature::HasEmail => Some(f64::from(u8::from(
-                self.profile.identifier(crate::IdentifierType::Email).is_some(),
-            ))),
+            Feature::HasEmail => {
+                Some(f64::from(u8::from(self.profile.identifier(crate::IdentifierType::Email).is_some())))
+            }
             Feature::AddsPerView => Some(f64::from(self.adds_7d) / (f64::from(self.views_7d) + 1.0)),
         }
     }

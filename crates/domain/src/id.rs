@@ -173,20 +173,11 @@ mod tests {
     #[test]
     fn node_key_is_keyed_blake3_over_type_zero_value() {
         let secret = KeySecret::new([7; 32]);
-        for value in [
-            "u-mia",
-            &"x".repeat(55),
-            &"x".repeat(56),
-            &"x".repeat(57),
-            &"y".repeat(500),
-        ] {
+        for value in ["u-mia", &"x".repeat(55), &"x".repeat(56), &"x".repeat(57), &"y".repeat(500)] {
             let mut text = b"user_id\0".to_vec();
             text.extend_from_slice(value.as_bytes());
             let expected = blake3::keyed_hash(&[7; 32], &text);
-            assert_eq!(
-                secret.node_key(IdentifierType::UserId, value).0,
-                expected.as_bytes()[..16]
-            );
+            assert_eq!(secret.node_key(IdentifierType::UserId, value).0, expected.as_bytes()[..16]);
         }
     }
 
@@ -208,10 +199,7 @@ mod tests {
 
     #[test]
     fn order_is_by_type_before_key() {
-        let node = |kind, first| NodeRef {
-            kind,
-            key: NodeKey([first; 16]),
-        };
+        let node = |kind, first| NodeRef { kind, key: NodeKey([first; 16]) };
         assert!(node(IdentifierType::UserId, 9) < node(IdentifierType::CrmId, 1));
         assert!(node(IdentifierType::Email, 1) < node(IdentifierType::Email, 2));
     }

@@ -183,19 +183,8 @@ impl Model {
         if !file.intercept.is_finite() {
             return Err(ModelError::BadNumber("intercept", file.name));
         }
-        let ModelFile {
-            name,
-            version,
-            intercept,
-            ..
-        } = file;
-        let model = Model {
-            name,
-            version,
-            currency,
-            intercept,
-            terms,
-        };
+        let ModelFile { name, version, intercept, .. } = file;
+        let model = Model { name, version, currency, intercept, terms };
         model.check_golden(&file.golden)?;
         Ok(model)
     }
@@ -267,38 +256,13 @@ impl Model {
 fn check_term(term: &Term) -> Result<(Feature, Weights), ModelError> {
     let feature =
         Feature::from_name(&term.name).ok_or_else(|| ModelError::UnknownFeature(term.name.clone()))?;
-    let &Term {
-        coefficient,
-        mean,
-        scale,
-        missing,
-        ..
-    } = term;
-    let stand_in = if let Missing::Value(value) = missing {
-        value
-    } else {
-        0.0
-    };
-    let numbers = [
-        ("coefficient", coefficient),
-        ("mean", mean),
-        ("scale", scale),
-        ("missing", stand_in),
-    ];
-    let bad = numbers
-        .iter()
-        .find(|(name, value)| !value.is_finite() || (*name == "scale" && *value == 0.0));
+    let &Term { coefficient, mean, scale, missing, .. } = term;
+    let stand_in = if let Missing::Value(value) = missing { value } else { 0.0 };
+    let numbers = [("coefficient", coefficient), ("mean", mean), ("scale", scale), ("missing", stand_in)];
+    let bad = numbers.iter().find(|(name, value)| !value.is_finite() || (*name == "scale" && *value == 0.0));
     match bad {
         Some((name, _)) => Err(ModelError::BadNumber(name, term.name.clone())),
-        None => Ok((
-            feature,
-            Weights {
-                coefficient,
-                mean,
-                scale,
-                missing,
-            },
-        )),
+        None => Ok((feature, Weights { coefficient, mean, scale, missing })),
     }
 }
 

@@ -65,11 +65,7 @@ pub fn parse_minor(number: &str, decimals: u32) -> Result<i64, NotAnAmount> {
     }
     // The value is the digits × 10^shift.
     let shift = i64::from(exponent) + i64::from(decimals) - i64::try_from(fraction.len()).unwrap_or(i64::MAX);
-    let value = scale(
-        whole.bytes().chain(fraction.bytes()),
-        whole.len() + fraction.len(),
-        shift,
-    )?;
+    let value = scale(whole.bytes().chain(fraction.bytes()), whole.len() + fraction.len(), shift)?;
     Ok(if negative { -value } else { value })
 }
 
@@ -79,9 +75,7 @@ fn exponent_of(text: &str) -> Result<i32, NotAnAmount> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(NotAnAmount::Syntax);
     }
-    let size = digits.bytes().fold(0i32, |sum, b| {
-        (sum.saturating_mul(10) + i32::from(b - b'0')).min(10_000)
-    });
+    let size = digits.bytes().fold(0i32, |sum, b| (sum.saturating_mul(10) + i32::from(b - b'0')).min(10_000));
     Ok(if text.starts_with('-') { -size } else { size })
 }
 
@@ -107,11 +101,7 @@ fn scale(digits: impl Iterator<Item = u8>, count: usize, shift: i64) -> Result<i
         value = value.checked_mul(10).ok_or(NotAnAmount::TooLarge)?;
         seen += 1;
     }
-    if value > MAX_MINOR {
-        Err(NotAnAmount::TooLarge)
-    } else {
-        Ok(value)
-    }
+    if value > MAX_MINOR { Err(NotAnAmount::TooLarge) } else { Ok(value) }
 }
 
 /// Writes minor units with their decimals: 6995 with two is `69.95`.
@@ -123,12 +113,7 @@ pub fn format_minor(minor: i64, decimals: u32) -> String {
     let unit = 10u64.pow(decimals);
     let sign = if minor < 0 { "-" } else { "" };
     let size = minor.unsigned_abs();
-    format!(
-        "{sign}{}.{:0width$}",
-        size / unit,
-        size % unit,
-        width = decimals as usize
-    )
+    format!("{sign}{}.{:0width$}", size / unit, size % unit, width = decimals as usize)
 }
 
 #[cfg(test)]
@@ -174,10 +159,7 @@ mod tests {
     fn currencies_are_those_of_iso_4217() {
         let decimals = |text| Currency::from_code(text).map(|currency| currency.decimals());
         assert_eq!(Currency::from_code(" usd ").unwrap().code(), "USD");
-        assert_eq!(
-            (decimals("USD"), decimals("JPY"), decimals("KWD")),
-            (Some(2), Some(0), Some(3))
-        );
+        assert_eq!((decimals("USD"), decimals("JPY"), decimals("KWD")), (Some(2), Some(0), Some(3)));
         for text in ["", "US", "U5D", "ZZZ", "XAU", "USDD", "€"] {
             assert_eq!(decimals(text), None, "{text}");
         }

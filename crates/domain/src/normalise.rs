@@ -5,16 +5,8 @@
 use std::borrow::Cow;
 
 /// Values that never identify anybody, in any case: what programs write when they have nothing to say.
-pub const PLACEHOLDERS: [&str; 8] = [
-    "",
-    "null",
-    "undefined",
-    "nan",
-    "anonymous",
-    "unknown",
-    "-1",
-    "[object object]",
-];
+pub const PLACEHOLDERS: [&str; 8] =
+    ["", "null", "undefined", "nan", "anonymous", "unknown", "-1", "[object object]"];
 
 /// The longest value that can be an identifier, in bytes. Longer ones are no identifiers: e-mail addresses end at 254
 /// (RFC 5321), and ids at far less.
@@ -30,10 +22,8 @@ pub fn plain_id(value: &str) -> Option<&str> {
         return None;
     }
     // Only short values can be placeholders; most ids are longer than the longest of them.
-    let placeholder = value.len() <= 15
-        && PLACEHOLDERS
-            .iter()
-            .any(|placeholder| value.eq_ignore_ascii_case(placeholder));
+    let placeholder =
+        value.len() <= 15 && PLACEHOLDERS.iter().any(|placeholder| value.eq_ignore_ascii_case(placeholder));
     (!placeholder).then_some(value)
 }
 
@@ -48,14 +38,8 @@ pub fn email(value: &str) -> Option<Cow<'_, str>> {
         return None;
     }
     // ASCII addresses in lower case, nearly all of them, stay as they are.
-    let lower = value
-        .bytes()
-        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-    Some(if lower {
-        Cow::Borrowed(value)
-    } else {
-        Cow::Owned(value.to_lowercase())
-    })
+    let lower = value.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    Some(if lower { Cow::Borrowed(value) } else { Cow::Owned(value.to_lowercase()) })
 }
 
 /// A telephone number in E.164 (`+` and 7 to 15 digits): a leading `+` or `00`, then digits, all else dropped. `None`
@@ -130,45 +114,20 @@ mod tests {
 
     #[test]
     fn email_is_lower_case_with_text_on_both_sides_of_one_at() {
-        assert_eq!(
-            email("  Mia.Okafor@Example.COM ").as_deref(),
-            Some("mia.okafor@example.com")
-        );
-        assert!(matches!(
-            email("mia@example.com"),
-            Some(Cow::Borrowed("mia@example.com"))
-        ));
+        assert_eq!(email("  Mia.Okafor@Example.COM ").as_deref(), Some("mia.okafor@example.com"));
+        assert!(matches!(email("mia@example.com"), Some(Cow::Borrowed("mia@example.com"))));
         assert_eq!(email("JÖRG@EXAMPLE.COM").as_deref(), Some("jörg@example.com"));
-        for bad in [
-            "undefined",
-            "mia",
-            "@example.com",
-            "mia@",
-            "a@b@c",
-            "mia okafor@example.com",
-        ] {
+        for bad in ["undefined", "mia", "@example.com", "mia@", "a@b@c", "mia okafor@example.com"] {
             assert_eq!(email(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn phone_is_e164() {
-        for spelled in [
-            "+442079460958",
-            " +44 20 7946 0958 ",
-            "0044 (20) 7946-0958",
-            "+44.20.7946.0958",
-        ] {
+        for spelled in ["+442079460958", " +44 20 7946 0958 ", "0044 (20) 7946-0958", "+44.20.7946.0958"] {
             assert_eq!(phone(spelled).as_deref(), Some("+442079460958"), "{spelled}");
         }
-        for bad in [
-            "0000000000",
-            "020 7946 0958",
-            "+12",
-            "+1234567890123456",
-            "null",
-            "+00 (0)",
-        ] {
+        for bad in ["0000000000", "020 7946 0958", "+12", "+1234567890123456", "null", "+00 (0)"] {
             assert_eq!(phone(bad), None, "{bad}");
         }
     }
@@ -176,10 +135,7 @@ mod tests {
     #[test]
     fn countries_and_zones_are_those_of_their_lists() {
         assert_eq!(country(" de ").as_deref(), Some("DE"));
-        assert_eq!(
-            (country(""), country("ZZ"), country("Germany")),
-            (None, None, None)
-        );
+        assert_eq!((country(""), country("ZZ"), country("Germany")), (None, None, None));
         assert_eq!(time_zone("Europe/Berlin"), Some("Europe/Berlin"));
         assert_eq!((time_zone(""), time_zone("Mars/Olympus")), (None, None));
     }

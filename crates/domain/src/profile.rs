@@ -109,10 +109,7 @@ impl Profile {
     /// The value of a trait, if it is stated and not deleted.
     #[must_use]
     pub fn trait_value(&self, name: &str) -> Option<&str> {
-        let at = self
-            .traits
-            .binary_search_by(|known| known.name.as_str().cmp(name))
-            .ok()?;
+        let at = self.traits.binary_search_by(|known| known.name.as_str().cmp(name)).ok()?;
         self.traits[at].value.as_deref()
     }
 
@@ -125,18 +122,13 @@ impl Profile {
     /// Newest time at which something was done.
     #[must_use]
     pub fn last_done(&self, event: &str) -> Option<Millis> {
-        let at = self
-            .counts
-            .binary_search_by(|count| count.event.as_str().cmp(event))
-            .ok()?;
+        let at = self.counts.binary_search_by(|count| count.event.as_str().cmp(event)).ok()?;
         Some(self.counts[at].last_at)
     }
 
     /// Stores the newest score of a model.
     pub fn predict(&mut self, model: &str, version: &str, score: f64, at: Millis) {
-        let found = self
-            .predictions
-            .binary_search_by(|known| known.model.as_str().cmp(model));
+        let found = self.predictions.binary_search_by(|known| known.model.as_str().cmp(model));
         match found {
             Ok(place) => {
                 let known = &mut self.predictions[place];
@@ -146,12 +138,8 @@ impl Profile {
                 }
             }
             Err(place) => {
-                let prediction = Prediction {
-                    model: Text::from(model),
-                    version: Text::from(version),
-                    score,
-                    at,
-                };
+                let prediction =
+                    Prediction { model: Text::from(model), version: Text::from(version), score, at };
                 self.predictions.insert(place, prediction);
             }
         }
@@ -160,8 +148,6 @@ impl Profile {
     /// The newest score of a model.
     #[must_use]
     pub fn prediction(&self, model: &str) -> Option<&Prediction> {
-        self.predictions
-            .iter()
-            .find(|prediction| prediction.model == model)
+        self.predictions.iter().find(|prediction| prediction.model == model)
     }
 }

@@ -41,9 +41,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 }
 
 fn digits(text: &[u8]) -> Option<i64> {
-    text.iter().try_fold(0i64, |sum, byte| {
-        byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0'))
-    })
+    text.iter().try_fold(0i64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
 }
 
 /// Reads an RFC 3339 `date-time`, such as `2026-03-05T09:00:00.123+01:00`. Fractions finer than a millisecond are cut
@@ -61,16 +59,8 @@ pub fn parse_rfc3339(text: &str) -> Option<Millis> {
     if !matches!(bytes[10], b'T' | b't' | b' ') {
         return None;
     }
-    let (year, month, day) = (
-        digits(&bytes[..4])?,
-        digits(&bytes[5..7])?,
-        digits(&bytes[8..10])?,
-    );
-    let (hour, minute, second) = (
-        digits(&bytes[11..13])?,
-        digits(&bytes[14..16])?,
-        digits(&bytes[17..19])?,
-    );
+    let (year, month, day) = (digits(&bytes[..4])?, digits(&bytes[5..7])?, digits(&bytes[8..10])?);
+    let (hour, minute, second) = (digits(&bytes[11..13])?, digits(&bytes[14..16])?, digits(&bytes[17..19])?);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {
         2 => 28 + i64::from(leap),
@@ -140,9 +130,7 @@ pub fn corrected(original: Option<Millis>, sent: Option<Millis>, received: Milli
         None => received,
         Some(original) => {
             let sent = sent.unwrap_or(received);
-            received
-                .saturating_sub(sent.saturating_sub(original))
-                .min(received)
+            received.saturating_sub(sent.saturating_sub(original)).min(received)
         }
     }
 }

@@ -10,10 +10,7 @@ use std::sync::Arc;
 
 /// Variables of a condition, with what they are.
 pub const VARIABLES: [(&str, &str); 5] = [
-    (
-        "score",
-        "map from the name of a model to its newest score for the customer (double, 0 to 1)",
-    ),
+    ("score", "map from the name of a model to its newest score for the customer (double, 0 to 1)"),
     ("orders", "number of orders (int)"),
     ("cart_items", "number of products in the open cart (int)"),
     ("known", "true if the customer has a user id (bool)"),
@@ -61,9 +58,7 @@ pub struct Condition {
 
 impl std::fmt::Debug for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Condition")
-            .field("uses", &self.uses)
-            .finish_non_exhaustive()
+        f.debug_struct("Condition").field("uses", &self.uses).finish_non_exhaustive()
     }
 }
 
@@ -78,18 +73,12 @@ impl Condition {
         let mut uses = Vec::new();
         for name in program.references().variables() {
             let known = VARIABLES.iter().find(|(known, _)| *known == name);
-            let (known, _) = known.ok_or_else(|| ConditionError::Unknown {
-                name: name.to_owned(),
-            })?;
+            let (known, _) = known.ok_or_else(|| ConditionError::Unknown { name: name.to_owned() })?;
             uses.push(*known);
         }
         uses.sort_unstable();
         check_models(program.expression(), models)?;
-        let condition = Condition {
-            program,
-            env: Arc::new(Env::stdlib()),
-            uses,
-        };
+        let condition = Condition { program, env: Arc::new(Env::stdlib()), uses };
         condition.try_out(models)?;
         Ok(condition)
     }
@@ -101,10 +90,9 @@ impl Condition {
         }
         match self.execute(&profile) {
             Ok(Value::Bool(_)) | Err(ExecutionError::NoSuchKey(_)) => Ok(()),
-            Ok(other) => Err(ConditionError::NotABool(format!(
-                "it gives a value of type {}",
-                other.type_of()
-            ))),
+            Ok(other) => {
+                Err(ConditionError::NotABool(format!("it gives a value of type {}", other.type_of())))
+            }
             Err(error) => Err(ConditionError::NotABool(error.to_string())),
         }
     }
@@ -136,17 +124,10 @@ impl Condition {
 
 fn value(name: &str, profile: &Profile) -> Value {
     match name {
-        "score" => map(profile
-            .predictions
-            .iter()
-            .map(|p| (p.model.as_str(), Value::Float(p.score)))),
+        "score" => map(profile.predictions.iter().map(|p| (p.model.as_str(), Value::Float(p.score)))),
         "orders" => {
             let older: u64 = profile.older_orders.iter().map(|sum| sum.orders).sum();
-            Value::Int(
-                i64::try_from(older)
-                    .unwrap_or(i64::MAX)
-                    .saturating_add(count(profile.orders.len())),
-            )
+            Value::Int(i64::try_from(older).unwrap_or(i64::MAX).saturating_add(count(profile.orders.len())))
         }
         "cart_items" => Value::Int(count(profile.cart.iter().filter(|item| !item.removed).count())),
         "known" => Value::Bool(profile.identifier(IdentifierType::UserId).is_some()),
@@ -163,12 +144,9 @@ fn count(number: usize) -> i64 {
 }
 
 fn map<'a>(entries: impl Iterator<Item = (&'a str, Value)>) -> Value {
-    let entries: HashMap<Key, Value> = entries
-        .map(|(key, value)| (Key::String(Arc::new(key.to_owned())), value))
-        .collect();
-    Value::Map(cel::objects::Map {
-        map: Arc::new(entries),
-    })
+    let entries: HashMap<Key, Value> =
+        entries.map(|(key, value)| (Key::String(Arc::new(key.to_owned())), value)).collect();
+    Value::Map(cel::objects::Map { map: Arc::new(entries) })
 }
 
 fn first_line(text: &str) -> String {
@@ -187,17 +165,10 @@ fn check_models(expression: &cel::common::ast::IdedExpr, models: &[&str]) -> Res
             check_models(&select.operand, models)
         }
         Expr::Call(call) => {
-            call.target
-                .iter()
-                .try_for_each(|target| check_models(target, models))?;
-            call.args
-                .iter()
-                .try_for_each(|argument| check_models(argument, models))
+            call.target.iter().try_for_each(|target| check_models(target, models))?;
+            call.args.iter().try_for_each(|argument| check_models(argument, models))
         }
-        Expr::List(list) => list
-            .elements
-            .iter()
-            .try_for_each(|element| check_models(element, models)),
+        Expr::List(list) => list.elements.iter().try_for_each(|element| check_models(element, models)),
         _ => Ok(()),
     }
 }

@@ -88,11 +88,7 @@ impl<'a> Cause<'a> {
     /// An event as a cause.
     #[must_use]
     pub fn of(event: &Event<'a>) -> Self {
-        Cause {
-            event_id: event.id,
-            source: event.source,
-            occurred_at: event.occurred_at,
-        }
+        Cause { event_id: event.id, source: event.source, occurred_at: event.occurred_at }
     }
 }
 
@@ -202,12 +198,7 @@ impl Campaign {
         timer.campaign == self.name()
             && timer.occurred_at <= event.occurred_at
             && event.occurred_at <= timer.due
-            && self
-                .file()
-                .trigger
-                .unless
-                .iter()
-                .any(|name| name == event.label())
+            && self.file().trigger.unless.iter().any(|name| name == event.label())
     }
 
     fn scope(&self, event: &Event<'_>, profile: &Profile) -> Text {
@@ -222,9 +213,7 @@ impl Campaign {
     /// Decides. The steps run in the order of [`Reason`]; the first that applies ends it.
     #[must_use]
     pub fn decide(&self, scope: Text, situation: &Situation<'_>) -> Decision {
-        let &Situation {
-            key, profile, now, ..
-        } = situation;
+        let &Situation { key, profile, now, .. } = situation;
         let scores = self.used_scores(profile);
         let stop = self.stop(&scope, situation);
         let address = address(self.file().channel, profile);
@@ -247,38 +236,18 @@ impl Campaign {
                 }
             }
         };
-        Decision {
-            scope,
-            outcome,
-            reason,
-            decided_at: now,
-            trigger,
-            scores,
-        }
+        Decision { scope, outcome, reason, decided_at: now, trigger, scores }
     }
 
     /// The record of a decision that could not wait, because the customer has as many timers as may be.
     #[must_use]
     pub fn refuse_timer(&self, scope: Text, now: Millis) -> Decision {
         let (outcome, reason) = (Outcome::Suppressed, Reason::TooManyTimers);
-        Decision {
-            scope,
-            outcome,
-            reason,
-            decided_at: now,
-            trigger: None,
-            scores: Vec::new(),
-        }
+        Decision { scope, outcome, reason, decided_at: now, trigger: None, scores: Vec::new() }
     }
 
     fn stop(&self, scope: &str, situation: &Situation<'_>) -> Option<(Outcome, Reason)> {
-        let &Situation {
-            profile,
-            ledger,
-            due,
-            now,
-            ..
-        } = situation;
+        let &Situation { profile, ledger, due, now, .. } = situation;
         let file = self.file();
         let suppressed = |reason| Some((Outcome::Suppressed, reason));
         if now.saturating_sub(due) > file.max_age.0 {
@@ -306,9 +275,7 @@ impl Campaign {
     fn quiet_until(&self, timezone: Option<&str>, now: Millis) -> Option<Millis> {
         let hours = self.file().quiet_hours?;
         // Where the customer is unknown, UTC is as good a guess as any, and a documented one.
-        let zone = timezone
-            .and_then(|name| TimeZone::get(name).ok())
-            .unwrap_or(TimeZone::UTC);
+        let zone = timezone.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
         hours.until(now, &zone)
     }
 
@@ -340,10 +307,6 @@ fn address(channel: Channel, profile: &Profile) -> Option<&ProfileIdentifier> {
 /// Made once, from what does not change by a replay: whoever decides again about the same gets the same id.
 fn trigger_id(campaign: &str, key: NodeKey, scope: &str) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update(campaign.as_bytes())
-        .update(&[0])
-        .update(&key.0)
-        .update(scope.as_bytes());
+    hasher.update(campaign.as_bytes()).update(&[0]).update(&key.0).update(scope.as_bytes());
     hasher.finalize().to_hex()[..32].to_owned()
 }

@@ -57,19 +57,13 @@ impl Ledger {
     /// The trigger that was sent for a campaign and scope.
     #[must_use]
     pub fn sent(&self, campaign: &str, scope: &str) -> Option<&Sent> {
-        self.sent
-            .iter()
-            .find(|sent| sent.campaign == campaign && sent.scope == scope)
+        self.sent.iter().find(|sent| sent.campaign == campaign && sent.scope == scope)
     }
 
     /// When a campaign last spoke to the customer.
     #[must_use]
     pub fn last_sent(&self, campaign: &str) -> Option<Millis> {
-        self.sent
-            .iter()
-            .filter(|sent| sent.campaign == campaign)
-            .map(|sent| sent.at)
-            .max()
+        self.sent.iter().filter(|sent| sent.campaign == campaign).map(|sent| sent.at).max()
     }
 
     /// Notes a trigger.
@@ -93,9 +87,7 @@ impl Ledger {
     /// True if a decision of that campaign and scope is waiting.
     #[must_use]
     pub fn waits(&self, campaign: &str, scope: &str) -> bool {
-        self.timers
-            .iter()
-            .any(|timer| timer.campaign == campaign && timer.scope == scope)
+        self.timers.iter().any(|timer| timer.campaign == campaign && timer.scope == scope)
     }
 
     /// Takes out the first timer that is due.

@@ -19,9 +19,7 @@ pub struct QuietHours {
 
 fn clock<'de, D: Deserializer<'de>>(input: D) -> Result<Time, D::Error> {
     let text = String::deserialize(input)?;
-    let time = (text.len() == 5)
-        .then(|| Time::strptime("%H:%M", &text).ok())
-        .flatten();
+    let time = (text.len() == 5).then(|| Time::strptime("%H:%M", &text).ok()).flatten();
     time.ok_or_else(|| {
         serde::de::Error::custom(format!("expected a time of day such as 22:00, got `{text}`"))
     })
@@ -50,11 +48,7 @@ impl QuietHours {
             return None;
         }
         let ends_tomorrow = over_midnight && time >= self.from;
-        let date = if ends_tomorrow {
-            local.date().tomorrow().ok()?
-        } else {
-            local.date()
-        };
+        let date = if ends_tomorrow { local.date().tomorrow().ok()? } else { local.date() };
         let end = zone.to_timestamp(date.to_datetime(self.to)).ok()?;
         Some(end.as_millisecond())
     }
@@ -67,10 +61,7 @@ mod tests {
 
     #[track_caller]
     fn check(now: &str, zone: &str, expected: Option<&str>) {
-        let hours = QuietHours {
-            from: jiff::civil::time(22, 0, 0, 0),
-            to: jiff::civil::time(8, 0, 0, 0),
-        };
+        let hours = QuietHours { from: jiff::civil::time(22, 0, 0, 0), to: jiff::civil::time(8, 0, 0, 0) };
         let until = hours.until(parse_rfc3339(now).unwrap(), &TimeZone::get(zone).unwrap());
         assert_eq!(until.map(format_rfc3339).as_deref(), expected, "{now} in {zone}");
     }
@@ -78,21 +69,9 @@ mod tests {
     #[test]
     fn ends_at_eight_where_the_customer_is() {
         check("2026-03-05T09:00:00Z", "Europe/Berlin", None);
-        check(
-            "2026-03-05T09:00:00Z",
-            "America/Los_Angeles",
-            Some("2026-03-05T16:00:00.000Z"),
-        );
-        check(
-            "2026-03-04T12:00:00Z",
-            "Australia/Sydney",
-            Some("2026-03-04T21:00:00.000Z"),
-        );
-        check(
-            "2026-03-04T12:00:00Z",
-            "America/New_York",
-            Some("2026-03-04T13:00:00.000Z"),
-        );
+        check("2026-03-05T09:00:00Z", "America/Los_Angeles", Some("2026-03-05T16:00:00.000Z"));
+        check("2026-03-04T12:00:00Z", "Australia/Sydney", Some("2026-03-04T21:00:00.000Z"));
+        check("2026-03-04T12:00:00Z", "America/New_York", Some("2026-03-04T13:00:00.000Z"));
     }
 
     #[test]
@@ -100,19 +79,11 @@ mod tests {
         check("2026-03-05T22:00:00Z", "UTC", Some("2026-03-06T08:00:00.000Z"));
         check("2026-03-05T21:59:59.999Z", "UTC", None);
         check("2026-03-05T08:00:00Z", "UTC", None);
-        check(
-            "2026-03-05T07:59:59.999Z",
-            "UTC",
-            Some("2026-03-05T08:00:00.000Z"),
-        );
+        check("2026-03-05T07:59:59.999Z", "UTC", Some("2026-03-05T08:00:00.000Z"));
     }
 
     #[test]
     fn a_change_of_clocks_in_the_night_is_counted() {
-        check(
-            "2026-03-08T06:30:00Z",
-            "America/New_York",
-            Some("2026-03-08T12:00:00.000Z"),
-        );
+        check("2026-03-08T06:30:00Z", "America/New_York", Some("2026-03-08T12:00:00.000Z"));
     }
 }

@@ -19,9 +19,7 @@ fn campaign(text: &str) -> Campaign {
 }
 
 fn refusal(text: &str) -> String {
-    Campaign::new(serde_saphyr::from_str(text).unwrap(), &["churn"])
-        .unwrap_err()
-        .to_string()
+    Campaign::new(serde_saphyr::from_str(text).unwrap(), &["churn"]).unwrap_err().to_string()
 }
 
 fn at(clock: &str) -> i64 {
@@ -29,10 +27,7 @@ fn at(clock: &str) -> i64 {
 }
 
 fn event(name: &'static str, at: i64) -> Event<'static> {
-    let node = NodeRef {
-        kind: IdentifierType::Email,
-        key: key(),
-    };
+    let node = NodeRef { kind: IdentifierType::Email, key: key() };
     Event {
         id: "e1",
         source: "behaviour",
@@ -40,14 +35,8 @@ fn event(name: &'static str, at: i64) -> Event<'static> {
         name: Some(name),
         occurred_at: at,
         received_at: at,
-        identifiers: vec![Identifier {
-            node,
-            value: "mia@example.com",
-        }],
-        traits: vec![TraitChange {
-            name: "timezone",
-            value: Some("Europe/Berlin"),
-        }],
+        identifiers: vec![Identifier { node, value: "mia@example.com" }],
+        traits: vec![TraitChange { name: "timezone", value: Some("Europe/Berlin") }],
         consents: vec![ConsentStatement {
             purpose: "email_marketing",
             status: ConsentStatus::Granted,
@@ -61,14 +50,7 @@ fn event(name: &'static str, at: i64) -> Event<'static> {
 }
 
 fn order(at: i64) -> Event<'static> {
-    Event {
-        order: Some(OrderTotal {
-            order_id: "o1",
-            total: 1,
-            units: 1,
-        }),
-        ..event("Order Completed", at)
-    }
+    Event { order: Some(OrderTotal { order_id: "o1", total: 1, units: 1 }), ..event("Order Completed", at) }
 }
 
 fn key() -> NodeKey {
@@ -82,22 +64,8 @@ fn profile(events: &[Event<'_>]) -> Profile {
 }
 
 fn decide(campaign: &Campaign, profile: &Profile, ledger: &Ledger, due: i64, now: i64) -> Decision {
-    let cause = Cause {
-        event_id: "e1",
-        source: "behaviour",
-        occurred_at: due,
-    };
-    campaign.decide(
-        Text::from("cart:0"),
-        &Situation {
-            key: key(),
-            profile,
-            ledger,
-            cause,
-            due,
-            now,
-        },
-    )
+    let cause = Cause { event_id: "e1", source: "behaviour", occurred_at: due };
+    campaign.decide(Text::from("cart:0"), &Situation { key: key(), profile, ledger, cause, due, now })
 }
 
 #[test]
@@ -111,10 +79,7 @@ fn a_cart_waits_for_its_order() {
     };
     assert_eq!((timer.due, timer.scope.as_str()), (at("14:30:00"), "cart:0"));
     assert!(campaign.ends(&order(at("14:20:00")), &timer));
-    assert!(
-        !campaign.ends(&order(at("13:59:00")), &timer),
-        "an order of before is of another cart"
-    );
+    assert!(!campaign.ends(&order(at("13:59:00")), &timer), "an order of before is of another cart");
     assert!(
         !campaign.ends(&order(at("14:31:00")), &timer),
         "an order after the end of the wait ends nothing"
@@ -139,48 +104,24 @@ fn a_second_addition_to_a_cart_that_waits_sets_no_second_timer() {
     };
     assert!(ledger.set(timer));
     let again = event("Product Added", at("14:10:00"));
-    assert_eq!(
-        campaign.on_event(&again, &profile(&[add, again.clone()]), &ledger),
-        Match::No
-    );
+    assert_eq!(campaign.on_event(&again, &profile(&[add, again.clone()]), &ledger), Match::No);
 }
 
 #[test]
 fn sends_when_nothing_stops_it() {
     let profile = profile(&[event("Product Added", at("14:00:00"))]);
-    let decision = decide(
-        &campaign(CART),
-        &profile,
-        &Ledger::default(),
-        at("14:30:00"),
-        at("14:30:00"),
-    );
-    assert_eq!(
-        (decision.outcome, decision.reason),
-        (Outcome::Send, Reason::Matched)
-    );
+    let decision = decide(&campaign(CART), &profile, &Ledger::default(), at("14:30:00"), at("14:30:00"));
+    assert_eq!((decision.outcome, decision.reason), (Outcome::Send, Reason::Matched));
     let trigger = decision.trigger.unwrap();
-    assert_eq!(
-        (trigger.not_before, trigger.address.value.as_str()),
-        (at("14:30:00"), "mia@example.com")
-    );
+    assert_eq!((trigger.not_before, trigger.address.value.as_str()), (at("14:30:00"), "mia@example.com"));
     assert_eq!(trigger.id.len(), 32);
 }
 
 #[test]
 fn quiet_hours_defer_to_their_end_where_the_customer_is() {
     let profile = profile(&[event("Product Added", at("21:30:00"))]);
-    let decision = decide(
-        &campaign(CART),
-        &profile,
-        &Ledger::default(),
-        at("22:00:00"),
-        at("22:00:00"),
-    );
-    assert_eq!(
-        (decision.outcome, decision.reason),
-        (Outcome::Deferred, Reason::QuietHours)
-    );
+    let decision = decide(&campaign(CART), &profile, &Ledger::default(), at("22:00:00"), at("22:00:00"));
+    assert_eq!((decision.outcome, decision.reason), (Outcome::Deferred, Reason::QuietHours));
     assert_eq!(
         decision.trigger.unwrap().not_before,
         at("22:00:00") + 9 * HOUR,
@@ -194,21 +135,13 @@ fn the_first_step_that_stops_a_decision_is_its_reason() {
     let full = profile(&[event("Product Added", at("14:00:00"))]);
     let nobody = Profile::default();
     let says = |status| Event {
-        consents: vec![ConsentStatement {
-            purpose: "email_marketing",
-            status,
-            at: 1,
-        }],
+        consents: vec![ConsentStatement { purpose: "email_marketing", status, at: 1 }],
         identifiers: Vec::new(),
         ..event("Product Added", at("14:00:00"))
     };
     let mut sent = Ledger::default();
-    let entry = |scope| Sent {
-        campaign: "cart_abandoned".into(),
-        scope,
-        trigger_id: "t".into(),
-        at: now - HOUR,
-    };
+    let entry =
+        |scope| Sent { campaign: "cart_abandoned".into(), scope, trigger_id: "t".into(), at: now - HOUR };
     sent.record(entry("cart:0".into()));
     let mut elsewhere = Ledger::default();
     elsewhere.record(entry("cart:9".into()));
@@ -218,33 +151,15 @@ fn the_first_step_that_stops_a_decision_is_its_reason() {
     };
     let with = |line: &str| format!("{CART}{line}\n");
     assert_eq!(reason(CART, &full, &none, now - 2 * HOUR - 1), Reason::TooLate);
-    assert_eq!(
-        reason(&with("condition: orders > 0"), &full, &none, now),
-        Reason::Condition
-    );
-    assert_eq!(
-        reason(&with("condition: score.churn > 0.5"), &full, &none, now),
-        Reason::MissingData
-    );
+    assert_eq!(reason(&with("condition: orders > 0"), &full, &none, now), Reason::Condition);
+    assert_eq!(reason(&with("condition: score.churn > 0.5"), &full, &none, now), Reason::MissingData);
     assert_eq!(reason(CART, &full, &sent, now), Reason::AlreadySent);
     assert_eq!(reason(CART, &full, &elsewhere, now), Reason::Matched);
-    assert_eq!(
-        reason(&with("reentry: 61m"), &full, &elsewhere, now),
-        Reason::Reentry
-    );
-    assert_eq!(
-        reason(&with("reentry: 60m"), &full, &elsewhere, now),
-        Reason::Matched
-    );
-    assert_eq!(
-        reason(CART, &profile(&[says(ConsentStatus::Denied)]), &none, now),
-        Reason::ConsentDenied
-    );
+    assert_eq!(reason(&with("reentry: 61m"), &full, &elsewhere, now), Reason::Reentry);
+    assert_eq!(reason(&with("reentry: 60m"), &full, &elsewhere, now), Reason::Matched);
+    assert_eq!(reason(CART, &profile(&[says(ConsentStatus::Denied)]), &none, now), Reason::ConsentDenied);
     assert_eq!(reason(CART, &nobody, &none, now), Reason::ConsentUnknown);
-    assert_eq!(
-        reason(CART, &profile(&[says(ConsentStatus::Granted)]), &none, now),
-        Reason::Unreachable
-    );
+    assert_eq!(reason(CART, &profile(&[says(ConsentStatus::Granted)]), &none, now), Reason::Unreachable);
 }
 
 #[test]
@@ -254,34 +169,17 @@ fn a_decision_names_the_scores_it_used() {
     let text = format!(
         "{CART}condition: score.churn > 0.5 && cart_items == 0 && traits.timezone == 'Europe/Berlin' && !known\n"
     );
-    let decision = decide(
-        &campaign(&text),
-        &profile,
-        &Ledger::default(),
-        at("14:30:00"),
-        at("14:30:00"),
-    );
+    let decision = decide(&campaign(&text), &profile, &Ledger::default(), at("14:30:00"), at("14:30:00"));
     assert_eq!(decision.reason, Reason::Matched);
     assert_eq!(decision.scores[0].version, "2");
-    let without = decide(
-        &campaign(CART),
-        &profile,
-        &Ledger::default(),
-        at("14:30:00"),
-        at("14:30:00"),
-    );
+    let without = decide(&campaign(CART), &profile, &Ledger::default(), at("14:30:00"), at("14:30:00"));
     assert!(without.scores.is_empty());
 }
 
 #[test]
 fn the_same_decision_has_the_same_trigger_id_again() {
     let profile = profile(&[event("Product Added", at("14:00:00"))]);
-    let id = |now| {
-        decide(&campaign(CART), &profile, &Ledger::default(), now, now)
-            .trigger
-            .unwrap()
-            .id
-    };
+    let id = |now| decide(&campaign(CART), &profile, &Ledger::default(), now, now).trigger.unwrap().id;
     assert_eq!(id(at("14:30:00")), id(at("14:30:00") + MINUTE));
 }
 
@@ -317,18 +215,12 @@ fn a_file_that_is_wrong_is_refused_with_the_reason() {
         with("condition: score.chrun > 0.5"),
         "condition: score.chrun: no model of that name is configured"
     );
-    assert_eq!(
-        with("condition: orders"),
-        "condition: must give true or false: it gives a value of type int"
-    );
+    assert_eq!(with("condition: orders"), "condition: must give true or false: it gives a value of type int");
     assert!(with("condition: orders >").starts_with("condition: can't be read: "));
     assert!(with("condition: orders > 'a'").starts_with("condition: must give true or false: "));
     let trigger =
         |name: &str, trigger: &str| refusal(&format!("channel: email\nname: {name}\ntrigger: {trigger}\n"));
-    assert_eq!(
-        trigger("a b", "{event: x}"),
-        "name `a b`: expected 1 to 64 letters, digits, `_` or `-`"
-    );
+    assert_eq!(trigger("a b", "{event: x}"), "name `a b`: expected 1 to 64 letters, digits, `_` or `-`");
     assert_eq!(trigger("a", "{event: ' '}"), "trigger.event must not be empty");
     assert_eq!(
         trigger("a", "{event: x, unless: [y]}"),

@@ -39,19 +39,10 @@ fn features_and_scores_are_those_of_the_trainer() {
         let facts = Facts::new(&profile, now, "USD", 2);
         for (name, expected) in case["features"].as_object().unwrap() {
             let got = facts.get(Feature::from_name(name).unwrap());
-            assert!(
-                close(got, expected.as_f64()),
-                "{}: {name}: {got:?} for {expected}",
-                case["why"]
-            );
+            assert!(close(got, expected.as_f64()), "{}: {name}: {got:?} for {expected}", case["why"]);
         }
         let score = model.score(&profile, now);
-        assert!(
-            close(score, case["score"].as_f64()),
-            "{}: {score:?} for {}",
-            case["why"],
-            case["score"]
-        );
+        assert!(close(score, case["score"].as_f64()), "{}: {score:?} for {}", case["why"], case["score"]);
     }
 }
 
@@ -71,10 +62,7 @@ fn check(change: impl FnOnce(&mut ModelFile), expected: &str) {
 
 #[test]
 fn a_file_that_is_wrong_is_refused_with_the_reason() {
-    check(
-        |file| file.format = 2,
-        "format 2 is not known; this program reads format 1",
-    );
+    check(|file| file.format = 2, "format 2 is not known; this program reads format 1");
     check(
         |file| file.features[0].name = "order_log".to_owned(),
         "feature `order_log` is not known; docs/models.md lists all",
@@ -83,14 +71,8 @@ fn a_file_that_is_wrong_is_refused_with_the_reason() {
         |file| file.features[0].scale = 0.0,
         "`scale` of feature `orders_log` must be a finite number, and a scale not zero",
     );
-    check(
-        |file| file.currency = "ABC".to_owned(),
-        "currency `ABC` is not listed by ISO 4217",
-    );
-    check(
-        |file| file.golden.clear(),
-        "no golden vectors: at least one input with its score is needed",
-    );
+    check(|file| file.currency = "ABC".to_owned(), "currency `ABC` is not listed by ISO 4217");
+    check(|file| file.golden.clear(), "no golden vectors: at least one input with its score is needed");
     check(
         |file| {
             file.golden[0].inputs.remove("units_log");
@@ -103,10 +85,7 @@ fn a_file_that_is_wrong_is_refused_with_the_reason() {
 fn a_model_that_does_not_reproduce_its_golden_vectors_is_refused() {
     let mut file = file();
     file.intercept += 1e-6;
-    assert!(matches!(
-        Model::new(file),
-        Err(ModelError::GoldenScore(0, Some(_), Some(_)))
-    ));
+    assert!(matches!(Model::new(file), Err(ModelError::GoldenScore(0, Some(_), Some(_)))));
 }
 
 #[test]

@@ -54,21 +54,14 @@ impl Profile {
     }
 
     fn count(&mut self, label: &str, times: u64, at: Millis) {
-        match self
-            .counts
-            .binary_search_by(|known| known.event.as_str().cmp(label))
-        {
+        match self.counts.binary_search_by(|known| known.event.as_str().cmp(label)) {
             Ok(place) => {
                 let known = &mut self.counts[place];
                 known.count += times;
                 known.last_at = known.last_at.max(at);
             }
             Err(place) => {
-                let count = EventCount {
-                    event: Text::from(label),
-                    count: times,
-                    last_at: at,
-                };
+                let count = EventCount { event: Text::from(label), count: times, last_at: at };
                 self.counts.insert(place, count);
                 // Which names are kept depends on the names alone (the first in order), so any order of arrival
                 // leaves the same ones and the same sum of the rest.
@@ -90,13 +83,7 @@ impl Profile {
                 Ok(place) => place,
                 Err(0) if self.days.len() >= MAX_DAYS => return None,
                 Err(place) => {
-                    self.days.insert(
-                        place,
-                        Day {
-                            day,
-                            ..Day::default()
-                        },
-                    );
+                    self.days.insert(place, Day { day, ..Day::default() });
                     if self.days.len() > MAX_DAYS {
                         self.days.remove(0);
                         place - 1

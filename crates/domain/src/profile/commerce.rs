@@ -121,18 +121,8 @@ impl Profile {
     }
 
     fn take_order(&mut self, order: &OrderTotal<'_>, currency: &str, at: Millis) {
-        let OrderTotal {
-            order_id,
-            total,
-            units,
-        } = *order;
-        let new = Order {
-            at,
-            order_id: Text::from(order_id),
-            total,
-            currency: Text::from(currency),
-            units,
-        };
+        let OrderTotal { order_id, total, units } = *order;
+        let new = Order { at, order_id: Text::from(order_id), total, currency: Text::from(currency), units };
         if let Some(known) = self.orders.iter().position(|known| known.order_id == order_id) {
             // The same order told twice, under two event ids: the greater by (time, …) stays, whichever comes first.
             if self.orders[known] >= new {
@@ -153,17 +143,10 @@ impl Profile {
     }
 
     fn sum_up(&mut self, order: &Order) {
-        let found = self
-            .older_orders
-            .binary_search_by(|sum| sum.currency.cmp(&order.currency));
+        let found = self.older_orders.binary_search_by(|sum| sum.currency.cmp(&order.currency));
         let place = found.unwrap_or_else(|place| {
-            self.older_orders.insert(
-                place,
-                OrderSum {
-                    currency: order.currency.clone(),
-                    ..OrderSum::default()
-                },
-            );
+            self.older_orders
+                .insert(place, OrderSum { currency: order.currency.clone(), ..OrderSum::default() });
             place
         });
         let sum = &mut self.older_orders[place];
@@ -193,16 +176,7 @@ impl Profile {
             }
             Err(place) => {
                 let product_id = Text::from(item.product_id);
-                self.cart.insert(
-                    place,
-                    CartItem {
-                        sku: Text::from(sku),
-                        product_id,
-                        at,
-                        removed,
-                        quantity,
-                    },
-                );
+                self.cart.insert(place, CartItem { sku: Text::from(sku), product_id, at, removed, quantity });
                 if self.cart.len() > MAX_CART {
                     let oldest = (0..self.cart.len()).min_by_key(|i| (self.cart[*i].at, *i));
                     self.cart.remove(oldest.unwrap_or_default());
@@ -220,11 +194,7 @@ impl Profile {
             Some(place) if self.recent[place].at >= at => return,
             Some(place) => self.recent.remove(place),
             None if self.recent.len() >= MAX_RECENT && self.recent.last().is_some_and(before) => return,
-            None => RecentProduct {
-                sku: Text::from(sku),
-                product_id: Text::from(item.product_id),
-                at,
-            },
+            None => RecentProduct { sku: Text::from(sku), product_id: Text::from(item.product_id), at },
         };
         entry.at = at;
         let place = self.recent.partition_point(before);
@@ -240,14 +210,7 @@ impl Profile {
             Ok(place) => self.affinity[place].points = self.affinity[place].points.saturating_add(points),
             Err(0) if self.affinity.len() >= MAX_AFFINITIES => {}
             Err(place) => {
-                self.affinity.insert(
-                    place,
-                    Affinity {
-                        day,
-                        category: Text::from(category),
-                        points,
-                    },
-                );
+                self.affinity.insert(place, Affinity { day, category: Text::from(category), points });
                 if self.affinity.len() > MAX_AFFINITIES {
                     self.affinity.remove(0);
                 }

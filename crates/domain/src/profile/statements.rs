@@ -74,27 +74,17 @@ impl Profile {
     }
 
     fn take_identifier(&mut self, kind: IdentifierType, value: &str) {
-        let found = self
-            .identifiers
-            .binary_search_by(|known| (known.kind, known.value.as_str()).cmp(&(kind, value)));
+        let found =
+            self.identifiers.binary_search_by(|known| (known.kind, known.value.as_str()).cmp(&(kind, value)));
         if let Err(place) = found {
-            self.identifiers.insert(
-                place,
-                ProfileIdentifier {
-                    kind,
-                    value: Text::from(value),
-                },
-            );
+            self.identifiers.insert(place, ProfileIdentifier { kind, value: Text::from(value) });
             self.identifiers.truncate(MAX_IDENTIFIERS);
         }
     }
 
     fn take_trait(&mut self, change: &TraitChange<'_>, event: &Event<'_>) {
         let at = event.occurred_at;
-        match self
-            .traits
-            .binary_search_by(|known| known.name.as_str().cmp(change.name))
-        {
+        match self.traits.binary_search_by(|known| known.name.as_str().cmp(change.name)) {
             Ok(place) => {
                 let known = &mut self.traits[place];
                 // A total order, so that two statements of the same moment give the same winner in any order.
@@ -113,15 +103,7 @@ impl Profile {
             Err(place) => {
                 let source = Text::from(event.source);
                 let value = change.value.map(Text::from);
-                self.traits.insert(
-                    place,
-                    Trait {
-                        name: Text::from(change.name),
-                        value,
-                        at,
-                        source,
-                    },
-                );
+                self.traits.insert(place, Trait { name: Text::from(change.name), value, at, source });
                 self.traits.truncate(MAX_TRAITS);
             }
         }
@@ -129,10 +111,7 @@ impl Profile {
 
     fn take_consent(&mut self, statement: &ConsentStatement<'_>, source: &str) {
         let ConsentStatement { purpose, status, at } = *statement;
-        match self
-            .consents
-            .binary_search_by(|known| known.purpose.as_str().cmp(purpose))
-        {
+        match self.consents.binary_search_by(|known| known.purpose.as_str().cmp(purpose)) {
             Ok(place) => {
                 let known = &mut self.consents[place];
                 // `Denied` is the greatest status: the stricter wins at the same moment.
@@ -141,12 +120,8 @@ impl Profile {
                 }
             }
             Err(place) => {
-                let consent = Consent {
-                    purpose: Text::from(purpose),
-                    status,
-                    at,
-                    source: Text::from(source),
-                };
+                let consent =
+                    Consent { purpose: Text::from(purpose), status, at, source: Text::from(source) };
                 self.consents.insert(place, consent);
                 self.consents.truncate(MAX_CONSENTS);
             }
@@ -154,19 +129,10 @@ impl Profile {
     }
 
     fn take_freshness(&mut self, source: &str, at: Millis) {
-        match self
-            .freshness
-            .binary_search_by(|known| known.source.as_str().cmp(source))
-        {
+        match self.freshness.binary_search_by(|known| known.source.as_str().cmp(source)) {
             Ok(place) => self.freshness[place].at = self.freshness[place].at.max(at),
             Err(place) => {
-                self.freshness.insert(
-                    place,
-                    Freshness {
-                        source: Text::from(source),
-                        at,
-                    },
-                );
+                self.freshness.insert(place, Freshness { source: Text::from(source), at });
                 self.freshness.truncate(MAX_SOURCES);
             }
         }
