@@ -1,0 +1,127 @@
+//! The Confluent wire format: a zero byte, the schema id as four bytes in big-endian order, the Avro datum.
+
+use crate::catalogue::{self, Contract};
+
+/// Bytes that stand before the datum.
+pub const HEADER_LEN: usize = 5;
+
+const MAGIC: u8 = 0;
+
+/// Id of a schema in the schema registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SchemaId(pub u32);
+
+/// Why bytes do not start as the wire format says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Fewer bytes than the header has.
+    #[error("{length} bytes are too few for a schema id")]
+    TooShort {
+        /// Number of bytes.
+        length: usize,
+    },
+    /// The first byte is not zero; JSON without a registry looks like this.
+    #[error("the first byte is 0x{found:02x}, not 0x00")]
+    BadMagic {
+        /// The first byte.
+        found: u8,
+    },
+}
+
+/// Appends the header; the datum follows.
+pub fn write_header(out: &mut Vec<u8>, id: SchemaId) {
+    out.push(MAGIC);
+    out.extend_from_slice(&id.0.to_be_bytes());
+}
+
+/// Parts a value into schema id and datum.
+///
+/// # Errors
+///
+/// If the bytes are shorter than the header or don't start with the zero byte.
+pub fn split(bytes: &[u8]) -> Result<(SchemaId, &[u8]), WireError> {
+    let Some((&[magic, a, b, c, d], datum)) = bytes.split_first_chunk::<HEADER_LEN>() else {
+        return Err(WireError::TooShort { length: bytes.len() });
+    };
+    if magic == MAGIC {
+        Ok((SchemaId(u32::from_be_bytes([a, b, c, d])), datum))
+    } else {
+        Err(WireError::BadMagic { found: magic })
+    }
+}
+
+/// The ids under which our own records are written, found out once at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaIds {
+    /// Of [`crate::CustomerEvent`].
+    pub customer_event: SchemaId,
+    /// Of [`crate::CatalogItem`].
+    pub catalog_item: SchemaId,
+    /// Of [`crate::CustomerProfile`].
+    pub customer_profile: SchemaId,
+    /// Of [`crate::CampaignTrigger`].
+    pub campaign_trigger: SchemaId,
+    /// Of [`crate::CampaignDecision`].
+    pub campaign_decision: SchemaId,
+}
+
+impl SchemaIds {
+    /// The ids where no registry runs (embedded log, tests): place in the catalogue, from 1.
+    #[must_use]
+    pub const fn builtin() -> Self {
+        Self {
+            customer_event: catalogue::CUSTOMER_EVENT.builtin_id(),
+            catalog_item: catalogue::CATALOG_ITEM.builtin_id(),
+            customer_profile: catalogue::CUSTOMER_PROFILE.builtin_id(),
+            campaign_trigger: catalogue::CAMPAIGN_TRIGGER.builtin_id(),
+            campaign_decision: catalogue::CAMPAIGN_DECISION.builtin_id(),
+        }
+    }
+
+    /// The ids that `lookup` (a registry) has for our contracts.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `lookup`.
+    pub fn resolve<E>(mut lookup: impl FnMut(&'static Contract) -> Result<SchemaId, E>) -> Result<Self, E> {
+        Ok(Self {
+            customer_event: lookup(&catalogue::CUSTOMER_EVENT)?,
+            catalog_item: lookup(&catalogue::CATALOG_ITEM)?,
+            customer_profile: lookup(&catalogue::CUSTOMER_PROFILE)?,
+            campaign_trigger: lookup(&catalogue::CAMPAIGN_TRIGGER)?,
+            campaign_decision: lookup(&catalogue::CAMPAIGN_DECISION)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_five_bytes_and_is_read_back() {
+        let mut out = Vec::new();
+        write_header(&mut out, SchemaId(0x0102_0304));
+        assert_eq!(out, [0, 1, 2, 3, 4]);
+        out.push(9);
+        assert_eq!(split(&out), Ok((SchemaId(0x0102_0304), &[9][..])));
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused() {
+        assert_eq!(split(&[0, 0, 0, 1]), Err(WireError::TooShort { length: 4 }));
+        assert_eq!(split(b"{\"type\":1}"), Err(WireError::BadMagic { found: b'{' }));
+    }
+
+    #[test]
+    fn builtin_ids_lead_back_to_their_contracts() {
+        let ids = SchemaIds::builtin();
+        let of = |id| catalogue::by_builtin_id(id).unwrap().name;
+        assert_eq!(of(ids.customer_event), "customer_event");
+        assert_eq!(of(ids.catalog_item), "catalog_item");
+        assert_eq!(of(ids.customer_profile), "customer_profile");
+        assert_eq!(of(ids.campaign_trigger), "campaign_trigger");
+        assert_eq!(of(ids.campaign_decision), "campaign_decision");
+        assert!(catalogue::by_builtin_id(SchemaId(0)).is_none());
+    }
+}

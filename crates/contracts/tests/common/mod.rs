@@ -1,0 +1,230 @@
+//! One rich instance of each hot record, used by the golden tests and by the bench.
+
+// The bench needs only some of them.
+#![allow(dead_code)]
+
+use catchment_contracts::{
+    Affinity, CampaignDecision, CampaignTrigger, CartItem, CatalogItem, Channel, Consent, ConsentStatement,
+    ConsentStatus, CustomerEvent, CustomerProfile, Day, EventCount, EventType, Freshness, Identifier,
+    IdentifierType, LineItem, NodeState, Order, OrderSum, OrderTotal, Outcome, Prediction, ProfileIdentifier,
+    ReadUpTo, RecentProduct, Sent, SurveyAnswer, SurveyResponse, Timer, Trait, TraitChange, TriggerItem,
+    Variant, Watermark,
+};
+
+/// 2026-03-05T09:00:00Z.
+const AT: i64 = 1_772_701_200_000;
+/// The UTC day of [`AT`].
+const DAY: i32 = 20_517;
+
+const fn key(first: u8) -> [u8; 16] {
+    [first, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]
+}
+
+/// A product view, as most events are.
+pub(crate) fn product_viewed() -> CustomerEvent<'static> {
+    CustomerEvent {
+        event_id: "79efa02c-652a-4859-a51b-20b1463ff9b0",
+        source: "web",
+        source_partition: 3,
+        source_offset: 1_234_567,
+        r#type: EventType::Track,
+        event: Some("Product Viewed"),
+        occurred_at: AT - 300,
+        received_at: AT,
+        identifiers: vec![
+            Identifier { r#type: IdentifierType::UserId, value: "cdnow-18424", key: key(1) },
+            Identifier {
+                r#type: IdentifierType::AnonymousId,
+                value: "0398ff44-23ae-425e-aaf6-18ff5c085066",
+                key: key(2),
+            },
+        ],
+        traits: vec![],
+        consents: vec![],
+        currency: Some("USD"),
+        items: vec![LineItem {
+            product_id: "run-aero",
+            sku: Some("run-aero-42"),
+            category: Some("running"),
+            variant: Some("42"),
+            price: Some(11_995),
+            quantity: 1,
+        }],
+        order: None,
+        survey: None,
+    }
+}
+
+/// An event in which every field is filled.
+pub(crate) fn customer_event() -> CustomerEvent<'static> {
+    CustomerEvent {
+        event_id: "ü/1",
+        r#type: EventType::Contact,
+        traits: vec![
+            TraitChange { name: "first_name", value: Some("Mia") },
+            TraitChange { name: "plan", value: None },
+        ],
+        consents: vec![ConsentStatement {
+            purpose: "email_marketing",
+            status: ConsentStatus::Denied,
+            at: -1,
+        }],
+        order: Some(OrderTotal { order_id: "AS-1", total: i64::MAX, units: i32::MIN }),
+        survey: Some(SurveyResponse { survey: "poll-nps-2025", question: "nps", score: 2 }),
+        ..product_viewed()
+    }
+}
+
+fn prediction() -> Prediction<'static> {
+    Prediction { model: "churn", version: "2026-02", score: 0.8125, at: AT }
+}
+
+fn email() -> ProfileIdentifier<'static> {
+    ProfileIdentifier { r#type: IdentifierType::Email, value: "mia.okafor@example.com" }
+}
+
+/// The profile of a customer of middling activity, about 1 KB.
+pub(crate) fn customer_profile() -> CustomerProfile<'static> {
+    let trait_of = |name, value| Trait { name, value, at: AT, source: "crm" };
+    let count = |event| EventCount { event, count: 17, last_at: AT };
+    let order = |order_id, at| Order { order_id, at, total: 13_500, currency: "USD", units: 2 };
+    CustomerProfile {
+        profile_id: key(1),
+        events: 57,
+        first_seen: AT - 9_000_000_000,
+        last_seen: AT,
+        updated_at: AT + 1,
+        identifiers: vec![
+            ProfileIdentifier { r#type: IdentifierType::UserId, value: "u-mia" },
+            email(),
+            ProfileIdentifier { r#type: IdentifierType::AnonymousId, value: "anon-u-mia-1" },
+        ],
+        traits: vec![
+            trait_of("country", Some("DE")),
+            trait_of("first_name", Some("Mia")),
+            trait_of("last_name", Some("Okafor")),
+            trait_of("plan", None),
+            trait_of("timezone", Some("Europe/Berlin")),
+        ],
+        consents: vec![Consent {
+            purpose: "email_marketing",
+            status: ConsentStatus::Granted,
+            at: AT,
+            source: "crm",
+        }],
+        counts: vec![
+            count("Order Completed"),
+            count("Product Added"),
+            count("Product Viewed"),
+            count("page"),
+        ],
+        days: (0..12).map(|day| Day { day: DAY - day, viewed: 3, added: 1, ordered: 0, other: 2 }).collect(),
+        orders: vec![order("AS-18424-10", AT - 5_000_000), order("AS-18424-11", AT)],
+        older_orders: vec![OrderSum { currency: "USD", orders: 1, total: 4_999, units: 1 }],
+        cart_closed_at: Some(AT),
+        cart: vec![CartItem {
+            sku: "run-aero-42",
+            product_id: "run-aero",
+            at: AT,
+            removed: true,
+            quantity: 1,
+        }],
+        recent: vec![
+            RecentProduct { sku: "run-aero-42", product_id: "run-aero", at: AT },
+            RecentProduct { sku: "run-tempo-42", product_id: "run-tempo", at: AT - 60_000 },
+        ],
+        affinity: (0..8).map(|day| Affinity { category: "running", day: DAY - day, points: 4 }).collect(),
+        surveys: vec![SurveyAnswer { survey: "poll-nps-2025", question: "nps", score: 9, at: AT }],
+        freshness: vec![Freshness { source: "crm", at: AT }, Freshness { source: "web", at: AT }],
+        predictions: vec![prediction()],
+    }
+}
+
+/// A ledger entry of each kind and a timer.
+pub(crate) fn node_state() -> NodeState<'static> {
+    let sent = |trigger_id| Sent { campaign: "back_in_stock", scope: "run-aero-42", trigger_id, at: AT };
+    NodeState {
+        sent: vec![sent(Some("t-1")), sent(None)],
+        timers: vec![Timer {
+            due: AT + 1_800_000,
+            campaign: "cart_abandoned",
+            scope: "cart",
+            event_id: "e-1",
+            source: "web",
+            occurred_at: AT,
+        }],
+    }
+}
+
+/// A trigger in which every field is filled.
+pub(crate) fn campaign_trigger() -> CampaignTrigger<'static> {
+    CampaignTrigger {
+        trigger_id: "t-1",
+        campaign: "back_in_stock",
+        profile_id: key(1),
+        scope: "run-aero-42",
+        channel: Channel::Push,
+        address: Some(email()),
+        decided_at: AT,
+        not_before: AT + 1,
+        timezone: Some("Europe/Berlin"),
+        event_id: "e-1",
+        occurred_at: AT - 1,
+        items: vec![TriggerItem { product_id: "run-aero", sku: "run-aero-42" }],
+        predictions: vec![prediction()],
+    }
+}
+
+/// A decision in which every field is filled.
+pub(crate) fn campaign_decision() -> CampaignDecision<'static> {
+    CampaignDecision {
+        campaign: "back_in_stock",
+        profile_id: key(1),
+        scope: "run-aero-42",
+        outcome: Outcome::HeldOut,
+        reason: "holdout",
+        decided_at: AT,
+        not_before: Some(AT + 1),
+        trigger_id: Some("t-1"),
+        event_id: "e-1",
+        occurred_at: AT - 1,
+        predictions: vec![prediction(), prediction()],
+    }
+}
+
+/// A product with a full variant and one of which little is known.
+pub(crate) fn catalog_item() -> CatalogItem<'static> {
+    CatalogItem {
+        product_id: "run-aero",
+        source: "shop",
+        source_partition: 0,
+        source_offset: 39,
+        title: Some("Aero Glide 3"),
+        brand: Some("Stride"),
+        category: Some("running"),
+        currency: Some("USD"),
+        withdrawn: false,
+        updated_at: AT,
+        received_at: AT + 2_000,
+        variants: vec![
+            Variant {
+                sku: "run-aero-42",
+                size: Some("42"),
+                price: Some(11_995),
+                stock: Some(24),
+                updated_at: AT,
+            },
+            Variant { sku: "run-aero-41", size: None, price: None, stock: None, updated_at: AT },
+        ],
+    }
+}
+
+/// Two partitions.
+pub(crate) fn watermark() -> Watermark<'static> {
+    Watermark {
+        read: vec![
+            ReadUpTo { source: "web", partition: 0, arrival: AT },
+            ReadUpTo { source: "crm", partition: 1, arrival: 0 },
+        ],
+    }
+}

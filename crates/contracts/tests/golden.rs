@@ -1,0 +1,64 @@
+//! Frozen bytes of every hot record: what one release writes, every later one must read.
+//!
+//! `golden/<contract>.v1.hex` is the datum, `golden/<contract>.v1.json` its rendering. They are never changed;
+//! a new version of a contract gets files of its own. `CATCHMENT_WRITE_GOLDEN=1` writes those that are missing.
+
+// Helpers of tests, which clippy takes for code.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use apache_avro::Schema;
+use catchment_contracts::{
+    CampaignDecision, CampaignTrigger, CatalogItem, CustomerEvent, CustomerProfile, NodeState, Watermark,
+    catalogue, render,
+};
+
+fn frozen(file: &str, now: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(file);
+    if !path.exists() && std::env::var_os("CATCHMENT_WRITE_GOLDEN").is_some() {
+        fs::write(&path, format!("{now}\n")).unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.trim_end().to_owned()
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+/// Holds an instance against the frozen files of a contract.
+macro_rules! check {
+    ($record:ident, $contract:literal, $instance:expr) => {
+        let instance: $record<'_> = $instance;
+        let mut encoded = Vec::new();
+        instance.encode(&mut encoded);
+        let hex = frozen(concat!($contract, ".v1.hex"), &to_hex(&encoded));
+        assert_eq!(to_hex(&encoded), hex, "{} is written differently", $contract);
+        let datum = from_hex(&hex);
+        assert_eq!($record::decode(&datum).unwrap(), instance, "{} is read differently", $contract);
+
+        let schema = Schema::parse_str(catalogue::find($contract).unwrap().schema).unwrap();
+        let mut json = String::new();
+        render::render_json(&schema, &datum, &mut json).unwrap();
+        assert_eq!(json, frozen(concat!($contract, ".v1.json"), &json), "{} is shown differently", $contract);
+    };
+}
+
+#[test]
+fn records_are_read_and_written_as_ever() {
+    check!(CustomerEvent, "customer_event", common::customer_event());
+    check!(CustomerProfile, "customer_profile", common::customer_profile());
+    check!(NodeState, "node_state", common::node_state());
+    check!(CampaignTrigger, "campaign_trigger", common::campaign_trigger());
+    check!(CampaignDecision, "campaign_decision", common::campaign_decision());
+    check!(CatalogItem, "catalog_item", common::catalog_item());
+    check!(Watermark, "watermark", common::watermark());
+}

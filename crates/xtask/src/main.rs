@@ -1,0 +1,58 @@
+//! What a contributor runs: `cargo xtask test`, `cargo xtask codegen`, `cargo xtask docs`.
+
+mod check;
+mod codegen;
+mod docs;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  test [--fast]      format, lints, generated code, and all tests; --fast leaves out the tests in documentation
+  codegen [--check]  write the Rust records from the schemas, or say which are stale
+  docs [--check]     write the pages that are generated from code, or say which are stale
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = root().and_then(|root| match arguments.as_slice() {
+        ["test"] => check::run(&root, false),
+        ["test", "--fast"] => check::run(&root, true),
+        ["codegen"] => codegen::run(&root, false).map(|()| ExitCode::SUCCESS),
+        ["codegen", "--check"] => codegen::run(&root, true).map(|()| ExitCode::SUCCESS),
+        ["docs"] => docs::run(&root, false).map(|()| ExitCode::SUCCESS),
+        ["docs", "--check"] => docs::run(&root, true).map(|()| ExitCode::SUCCESS),
+        ["help" | "--help" | "-h"] => say(USAGE).map(|()| ExitCode::SUCCESS),
+        _ => say(USAGE).map(|()| ExitCode::from(2)),
+    });
+    result.unwrap_or_else(|error| {
+        // Where stderr is closed there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The workspace.
+fn root() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().with_context(|| format!("cannot find the workspace at {}", root.display()))
+}
+
+/// The cargo that runs this.
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Writes to stdout at once, so that it stands before what a child writes.
+fn say(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}
