@@ -1,0 +1,178 @@
+//! What it costs to be able to undo a step, and what a deduplication look-up costs.
+//!
+//! `undo/*` compares ways to keep the committed value of a touched key, on a value like a profile: 40 small
+//! lists, encoded about 0.9 KB. One iteration is one step that touches 1,000 of 20,000 keys and commits.
+
+use catchment_runtime::{Dedup, Stored, Table, Unreadable};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+
+const KEYS: u32 = 20_000;
+const TOUCHED: u32 = 1_000;
+
+#[derive(Clone)]
+struct Profile {
+    lists: Vec<Vec<u32>>,
+}
+
+impl Profile {
+    fn new(seed: u32) -> Self {
+        Profile { lists: (0..40).map(|list| (0..5).map(|at| seed ^ (list * at)).collect()).collect() }
+    }
+}
+
+impl Stored for Profile {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(1);
+        for list in &self.lists {
+            out.push(u8::try_from(list.len()).unwrap_or(u8::MAX));
+            for value in list {
+                out.extend_from_slice(&value.to_le_bytes());
+            }
+        }
+    }
+
+    fn decode(_: &[u8]) -> Result<Self, Unreadable> {
+        Err(Unreadable { reason: "never aborted here".to_owned() })
+    }
+}
+
+/// Keys far apart in memory, as a stream of events has them.
+fn keys(step: u32) -> impl Iterator<Item = u32> {
+    (0..TOUCHED).map(move |at| (step.wrapping_mul(7_919).wrapping_add(at.wrapping_mul(104_729))) % KEYS)
+}
+
+fn undo(c: &mut Criterion) {
+    let mut group = c.benchmark_group("undo");
+    group.throughput(Throughput::Elements(u64::from(TOUCHED)));
+
+    // What every variant pays: find the value and change it.
+    let mut plain: Vec<Profile> = (0..KEYS).map(Profile::new).collect();
+    let mut step = 0;
+    group.bench_function("nothing_kept", |b| {
+        b.iter(|| {
+            step += 1;
+            for key in keys(step) {
+                change(&mut plain[key as usize]);
+            }
+        });
+    });
+
+    let mut kept: Vec<(u32, Profile)> = Vec::new();
+    group.bench_function("clone_at_first_touch", |b| {
+        b.iter(|| {
+            step += 1;
+            for key in keys(step) {
+                kept.push((key, plain[key as usize].clone()));
+                change(&mut plain[key as usize]);
+            }
+            kept.clear();
+        });
+    });
+
+    // The encoder runs for the changelog anyway; kept bytes cost a copy of its result.
+    let mut bytes: Vec<Vec<u8>> = plain.iter().map(encoded).collect();
+    let fresh = encoded(&plain[0]);
+    group.bench_function("encoded_bytes_kept_per_entry", |b| {
+        b.iter(|| {
+            step += 1;
+            for key in keys(step) {
+                change(&mut plain[key as usize]);
+                let entry = &mut bytes[key as usize];
+                entry.clear();
+                entry.extend_from_slice(black_box(&fresh));
+            }
+        });
+    });
+
+    table_bench(&mut group, "table_encodes_at_first_touch", 0, false);
+    table_bench(&mut group, "table_with_changelog", 0, true);
+    table_bench(&mut group, "table_with_changelog_and_kept_forms", 64 << 20, true);
+    group.finish();
+}
+
+/// With the changelog, a step also encodes what it touched, as every task does.
+fn table_bench(group: &mut Group<'_>, name: &str, kept: usize, changelog: bool) {
+    let mut table: Table<u32, Profile> = Table::with_kept(kept);
+    for key in 0..KEYS {
+        table.insert(key, Profile::new(key));
+    }
+    table.encode_dirty(|_, _, _| {});
+    table.commit();
+    let mut step = 0;
+    group.bench_function(name, |b| {
+        b.iter(|| {
+            step += 1;
+            for key in keys(step) {
+                if let Some(profile) = table.get_mut(&key) {
+                    change(profile);
+                }
+            }
+            if changelog {
+                table.encode_dirty(|_, form, _| {
+                    black_box(form);
+                });
+            }
+            table.commit();
+        });
+    });
+}
+
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
+fn encoded(profile: &Profile) -> Vec<u8> {
+    let mut out = Vec::new();
+    profile.encode(&mut out);
+    out
+}
+
+fn change(profile: &mut Profile) {
+    if let Some(value) = profile.lists.get_mut(7).and_then(|list| list.first_mut()) {
+        *value = value.wrapping_add(1);
+    }
+}
+
+fn id(number: u64) -> [u8; 16] {
+    let mut id = [0; 16];
+    // A stand-in for a hash: uniform in its first bytes.
+    id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    id[8..].copy_from_slice(&number.to_be_bytes());
+    id
+}
+
+fn dedup(c: &mut Criterion) {
+    const HELD: u64 = 1_600_000;
+    let mut group = c.benchmark_group("dedup");
+    group.throughput(Throughput::Elements(1_000));
+    let mut full = Dedup::new(8_000, usize::MAX);
+    for number in 0..HELD {
+        full.check_and_insert(id(number), i64::try_from(number * 8_000 / HELD).unwrap_or(0));
+    }
+    full.commit();
+    let mut next = HELD;
+    group.bench_function("new_ids_among_1_600_000", |b| {
+        b.iter_batched(
+            || (),
+            |()| {
+                for _ in 0..1_000 {
+                    next += 1;
+                    black_box(full.check_and_insert(id(next), 7_999));
+                }
+                full.undo();
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("duplicates_among_1_600_000", |b| {
+        b.iter(|| {
+            for number in 0..1_000 {
+                black_box(full.check_and_insert(id(number * 1_511 % HELD), 7_999));
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, undo, dedup);
+criterion_main!(benches);

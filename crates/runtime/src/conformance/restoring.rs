@@ -1,0 +1,85 @@
+//! Cases about reading state back.
+
+use super::{Harness, IN, LIMITS, STATE, at, commit, read_all, say, text};
+use crate::log::{Batch, BatchLimits, CommitOutcome, Log, LogError, Restoring};
+use crate::record::{NextOffset, TopicPartition};
+
+/// Restores a partition from its start until the target or the end of what shows; values, and where it stopped.
+fn restore<H: Harness>(
+    h: &mut H,
+    log: &mut H::Log,
+    of: TopicPartition,
+    limits: &BatchLimits,
+) -> Result<(Vec<String>, Restoring), LogError> {
+    let (mut position, target) = (log.earliest(of)?, log.high_watermark(of)?);
+    let (mut values, mut batch, mut attempt) = (Vec::new(), Batch::default(), 0);
+    loop {
+        let read = log.restore(of, position, limits, &mut batch)?;
+        values.extend(batch.iter().map(|record| text(&record.into())));
+        attempt = if read.position > position { 0 } else { attempt + 1 };
+        position = read.position;
+        if position >= target || (attempt > 0 && !h.wait(attempt)) {
+            return Ok((values, read));
+        }
+    }
+}
+
+pub(super) fn restore_passes_over_markers_to_the_high_watermark<H: Harness>(
+    h: &mut H,
+) -> Result<(), LogError> {
+    let mut lane = h.lane("one", &[at(IN, 0)])?;
+    for value in ["1", "2"] {
+        assert_eq!(commit(&mut lane, &[(at(STATE, 0), value)], (at(IN, 0), 0))?, CommitOutcome::Committed);
+    }
+    assert_eq!(lane.high_watermark(at(STATE, 0))?, NextOffset(4), "two records, two markers");
+    let (values, end) = restore(h, &mut lane, at(STATE, 0), &LIMITS)?;
+    assert_eq!(values, ["1", "2"]);
+    assert!(end.position >= NextOffset(4), "{end:?}");
+    Ok(())
+}
+
+pub(super) fn restore_never_sees_aborted_records<H: Harness>(h: &mut H) -> Result<(), LogError> {
+    say(h, 0, "1")?;
+    h.die_in_transaction("other", 0, b"aborted")?;
+    drop(h.lane("other", &[at(IN, 1)])?);
+    say(h, 0, "2")?;
+    let mut lane = h.lane("one", &[at(IN, 1)])?;
+    let (values, end) = restore(h, &mut lane, at(IN, 0), &LIMITS)?;
+    assert_eq!(values, ["1", "2"]);
+    assert_eq!(end.position, lane.high_watermark(at(IN, 0))?);
+    Ok(())
+}
+
+pub(super) fn restore_waits_behind_an_open_transaction<H: Harness>(h: &mut H) -> Result<(), LogError> {
+    say(h, 0, "1")?;
+    h.die_in_transaction("other", 0, b"undecided")?;
+    say(h, 0, "2")?;
+    let mut lane = h.lane("one", &[at(IN, 1)])?;
+    let target = lane.high_watermark(at(IN, 0))?;
+    assert_eq!(target, NextOffset(3), "the uncommitted view shows the end");
+    let (values, end) = restore(h, &mut lane, at(IN, 0), &LIMITS)?;
+    assert_eq!(values, ["1"]);
+    assert!(end.at_end && end.position < target, "{end:?}");
+    Ok(())
+}
+
+pub(super) fn restore_does_not_disturb_polling<H: Harness>(h: &mut H) -> Result<(), LogError> {
+    say(h, 0, "a")?;
+    let mut lane = h.lane("one", &[at(IN, 0)])?;
+    assert_eq!(commit(&mut lane, &[(at(STATE, 0), "1")], (at(IN, 0), 0))?, CommitOutcome::Committed);
+    let (values, _) = restore(h, &mut lane, at(STATE, 0), &LIMITS)?;
+    assert_eq!(values, ["1"]);
+    assert_eq!(read_all(h, &mut lane)?, ["a"]);
+    Ok(())
+}
+
+pub(super) fn restore_in_slices_gives_the_same_records<H: Harness>(h: &mut H) -> Result<(), LogError> {
+    for value in ["1", "2", "3", "4", "5"] {
+        say(h, 0, value)?;
+    }
+    let mut lane = h.lane("one", &[at(IN, 1)])?;
+    let (values, end) = restore(h, &mut lane, at(IN, 0), &BatchLimits { records: 2, bytes: 1 << 20 })?;
+    assert_eq!(values, ["1", "2", "3", "4", "5"]);
+    assert_eq!(end.position, NextOffset(5));
+    Ok(())
+}

@@ -1,0 +1,339 @@
+//! The state behind the handles: partitions, producers, groups.
+
+use super::partition::{Append, PartitionLog, TxnId};
+use crate::log::{Batch, BatchLimits, Fence, LogError, Restoring, record_size};
+use crate::outbox::Outbox;
+use crate::record::{Cleanup, Headers, Millis, NextOffset, Offset, TopicPartition, TopicTable};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+/// What goes wrong with a commit, for tests and simulation. See [`super::EmbeddedLog::fail_commit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The transaction is aborted, and the lane is told so.
+    Abort,
+    /// It is committed, but the answer is lost.
+    LostAnswer,
+    /// The request to commit is lost: the transaction stays open until the producer is initialised again.
+    LostRequest,
+}
+
+/// A transactional producer, as its owner knows it. Stale once the epoch at the broker is higher.
+#[derive(Clone, Debug)]
+pub(super) struct ProducerHandle {
+    pub(super) id: String,
+    epoch: u32,
+}
+
+#[derive(Debug, Default)]
+struct Producer {
+    epoch: u32,
+    open: Option<Transaction>,
+    faults: VecDeque<Fault>,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    id: TxnId,
+    partitions: BTreeSet<TopicPartition>,
+    offsets: Vec<(String, TopicPartition, NextOffset)>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    offsets: BTreeMap<TopicPartition, NextOffset>,
+    owners: BTreeMap<TopicPartition, u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) topics: Arc<TopicTable>,
+    pub(super) record_limit: usize,
+    partitions: Vec<Vec<PartitionLog>>,
+    producers: BTreeMap<String, Producer>,
+    groups: BTreeMap<String, Group>,
+    next_seq: u64,
+    next_txn: u64,
+    next_member: u64,
+}
+
+impl Broker {
+    pub(super) fn new(topics: TopicTable, record_limit: usize) -> Self {
+        let partitions = topics
+            .iter()
+            .map(|(topic, spec)| {
+                (0..spec.partitions)
+                    .map(|partition| PartitionLog::new(TopicPartition { topic, partition }))
+                    .collect()
+            })
+            .collect();
+        Broker {
+            topics: Arc::new(topics),
+            record_limit,
+            partitions,
+            producers: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            next_seq: 0,
+            next_txn: 0,
+            next_member: 0,
+        }
+    }
+
+    pub(super) fn partition(&self, at: TopicPartition) -> Result<&PartitionLog, LogError> {
+        let topic = self.partitions.get(usize::from(at.topic.0));
+        let partition = usize::try_from(at.partition).ok();
+        topic.zip(partition).and_then(|(topic, at)| topic.get(at)).ok_or(LogError::UnknownPartition { at })
+    }
+
+    fn partition_mut(&mut self, at: TopicPartition) -> Result<&mut PartitionLog, LogError> {
+        let topic = self.partitions.get_mut(usize::from(at.topic.0));
+        let partition = usize::try_from(at.partition).ok();
+        topic
+            .zip(partition)
+            .and_then(|(topic, at)| topic.get_mut(at))
+            .ok_or(LogError::UnknownPartition { at })
+    }
+
+    // ---- writing ----
+
+    fn check_size(&self, at: TopicPartition, bytes: usize) -> Result<(), LogError> {
+        self.partition(at)?;
+        let limit = self.record_limit;
+        if bytes > limit { Err(LogError::TooLarge { at, bytes, limit }) } else { Ok(()) }
+    }
+
+    /// Appends one record, of an open transaction or of a plain producer.
+    pub(super) fn append(
+        &mut self,
+        at: TopicPartition,
+        time: Millis,
+        bytes: (Option<&[u8]>, Option<&[u8]>, Headers),
+        txn: Option<TxnId>,
+    ) -> Result<Offset, LogError> {
+        let (key, value, headers) = bytes;
+        self.check_size(at, record_size(key, value, &headers))?;
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        Ok(self.partition_mut(at)?.append(Append { seq, append_time: time, txn, key, value, headers }))
+    }
+
+    /// A new producer of that id: aborts what a former one left open, and fences it.
+    pub(super) fn init_producer(&mut self, id: &str) -> ProducerHandle {
+        self.abort_open(id);
+        let producer = self.producers.entry(id.to_owned()).or_default();
+        producer.epoch += 1;
+        ProducerHandle { id: id.to_owned(), epoch: producer.epoch }
+    }
+
+    /// Aborts the open transaction of a producer, if there is one.
+    pub(super) fn abort_open(&mut self, id: &str) -> bool {
+        let open = self.producers.get_mut(id).and_then(|producer| producer.open.take());
+        let aborted = open.is_some();
+        if let Some(transaction) = open {
+            self.finish(transaction, false);
+        }
+        aborted
+    }
+
+    fn live(&mut self, handle: &ProducerHandle) -> Result<&mut Producer, Fence> {
+        let producer = self.producers.get_mut(&handle.id).ok_or(Fence::Producer)?;
+        if producer.epoch == handle.epoch { Ok(producer) } else { Err(Fence::Producer) }
+    }
+
+    /// Begins a transaction.
+    pub(super) fn begin(&mut self, handle: &ProducerHandle) -> Result<(), Fence> {
+        let id = TxnId(self.next_txn);
+        self.next_txn += 1;
+        let producer = self.live(handle)?;
+        producer.open = Some(Transaction { id, partitions: BTreeSet::new(), offsets: Vec::new() });
+        Ok(())
+    }
+
+    /// The open transaction of a producer, after adding a partition to it.
+    pub(super) fn enlist(
+        &mut self,
+        handle: &ProducerHandle,
+        at: TopicPartition,
+    ) -> Result<Option<TxnId>, Fence> {
+        let open = self.live(handle)?.open.as_mut();
+        Ok(open.map(|transaction| {
+            transaction.partitions.insert(at);
+            transaction.id
+        }))
+    }
+
+    /// Adds offsets to the open transaction, if all their partitions belong to that member of the group.
+    pub(super) fn add_offsets(
+        &mut self,
+        handle: &ProducerHandle,
+        member: &Member,
+        offsets: &[(TopicPartition, NextOffset)],
+    ) -> Result<(), Fence> {
+        let owners = self.groups.get(&member.group).map(|group| &group.owners);
+        let owns = |at| owners.and_then(|owners| owners.get(at)) == Some(&member.id);
+        if !offsets.iter().all(|(at, _)| owns(at)) {
+            return Err(Fence::Group);
+        }
+        if let Some(transaction) = self.live(handle)?.open.as_mut() {
+            let added = offsets.iter().map(|(at, offset)| (member.group.clone(), *at, *offset));
+            transaction.offsets.extend(added);
+        }
+        Ok(())
+    }
+
+    /// Ends the open transaction of a producer.
+    pub(super) fn end(&mut self, handle: &ProducerHandle, committed: bool) -> Result<(), Fence> {
+        if let Some(transaction) = self.live(handle)?.open.take() {
+            self.finish(transaction, committed);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, transaction: Transaction, committed: bool) {
+        for at in &transaction.partitions {
+            if let Ok(partition) = self.partition_mut(*at) {
+                partition.end_transaction(transaction.id, committed);
+            }
+        }
+        if committed {
+            for (group, at, offset) in transaction.offsets {
+                self.groups.entry(group).or_default().offsets.insert(at, offset);
+            }
+        }
+    }
+
+    pub(super) fn has_open(&self, handle: &ProducerHandle) -> bool {
+        self.producers.get(&handle.id).is_some_and(|producer| producer.open.is_some())
+    }
+
+    pub(super) fn plan_fault(&mut self, id: &str, fault: Fault) {
+        self.producers.entry(id.to_owned()).or_default().faults.push_back(fault);
+    }
+
+    pub(super) fn take_fault(&mut self, handle: &ProducerHandle) -> Option<Fault> {
+        self.producers.get_mut(&handle.id)?.faults.pop_front()
+    }
+
+    /// Refuses an outbox of which one record can't be appended, before any of it is.
+    pub(super) fn check_outbox(&self, outbox: &Outbox) -> Result<(), LogError> {
+        for record in outbox.records() {
+            let at = TopicPartition { topic: record.topic, partition: record.partition };
+            let size = record_size(outbox.key(record), outbox.value(record), &record.headers);
+            self.check_size(at, size)?;
+        }
+        Ok(())
+    }
+
+    // ---- groups ----
+
+    /// A new member of a group takes these partitions over from whoever had them.
+    pub(super) fn join(&mut self, group: &str, assignment: &[TopicPartition]) -> Member {
+        let id = self.next_member;
+        self.next_member += 1;
+        let owners = &mut self.groups.entry(group.to_owned()).or_default().owners;
+        owners.extend(assignment.iter().map(|at| (*at, id)));
+        Member { group: group.to_owned(), id }
+    }
+
+    pub(super) fn committed(&self, group: &str, at: TopicPartition) -> Result<Option<NextOffset>, LogError> {
+        self.partition(at)?;
+        let open = self.producers.values().filter_map(|producer| producer.open.as_ref());
+        let mut pending = open.flat_map(|transaction| &transaction.offsets);
+        if pending.any(|(of, partition, _)| of == group && *partition == at) {
+            return Err(LogError::Retry { reason: "an open transaction commits this offset".to_owned() });
+        }
+        Ok(self.groups.get(group).and_then(|group| group.offsets.get(&at)).copied())
+    }
+
+    // ---- reading ----
+
+    /// Reads the partitions merged in the order of their appends, so that what a reader of several partitions sees
+    /// depends on the log alone and no partition starves. Positions move over what was read and what never shows.
+    pub(super) fn fetch(
+        &self,
+        positions: &mut [(TopicPartition, NextOffset)],
+        limits: &BatchLimits,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        batch.clear();
+        let mut heads = BinaryHeap::with_capacity(positions.len());
+        for (index, (at, position)) in positions.iter_mut().enumerate() {
+            let partition = self.partition(*at)?;
+            if *position < partition.earliest() {
+                let earliest = partition.earliest();
+                return Err(LogError::OutOfRange { at: *at, position: *position, earliest });
+            }
+            push_head(&mut heads, partition, position, index);
+        }
+        while let Some(Reverse((_, index))) = heads.pop() {
+            let (at, position) = &mut positions[index];
+            let partition = self.partition(*at)?;
+            let Ok((offset, stored)) = partition.next_visible(*position) else {
+                continue;
+            };
+            if !batch.has_room(limits, stored.size()) {
+                break;
+            }
+            let place = partition.place(offset, stored);
+            batch.push(place, stored.key(), stored.value(), stored.headers.clone());
+            *position = offset.next();
+            push_head(&mut heads, partition, position, index);
+        }
+        Ok(())
+    }
+
+    pub(super) fn restore(
+        &self,
+        at: TopicPartition,
+        from: NextOffset,
+        limits: &BatchLimits,
+        batch: &mut Batch,
+    ) -> Result<Restoring, LogError> {
+        batch.clear();
+        let partition = self.partition(at)?;
+        let mut position = from;
+        loop {
+            let (offset, stored) = match partition.next_visible(position) {
+                Ok(found) => found,
+                Err(end) => return Ok(end),
+            };
+            if !batch.has_room(limits, stored.size()) {
+                return Ok(Restoring { position, at_end: false });
+            }
+            batch.push(partition.place(offset, stored), stored.key(), stored.value(), stored.headers.clone());
+            position = offset.next();
+        }
+    }
+
+    pub(super) fn drop_expired(&mut self, now: Millis) -> usize {
+        let mut dropped = 0;
+        for (topic, spec) in self.topics.iter() {
+            let Cleanup::Delete { retention_ms } = spec.cleanup else {
+                continue;
+            };
+            let before = now.saturating_sub_unsigned(retention_ms);
+            for partition in &mut self.partitions[usize::from(topic.0)] {
+                dropped += partition.drop_older(before);
+            }
+        }
+        dropped
+    }
+}
+
+/// A member of a group.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) group: String,
+    id: u64,
+}
+
+type Heads = BinaryHeap<Reverse<(u64, usize)>>;
+
+fn push_head(heads: &mut Heads, partition: &PartitionLog, position: &mut NextOffset, index: usize) {
+    match partition.next_visible(*position) {
+        Ok((_, stored)) => heads.push(Reverse((stored.seq, index))),
+        // Over markers and aborted records, so that they are not passed again and again.
+        Err(end) => *position = end.position,
+    }
+}

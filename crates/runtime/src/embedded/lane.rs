@@ -1,0 +1,151 @@
+//! The embedded log as one lane sees it.
+
+use super::broker::{Broker, Fault, Member, ProducerHandle};
+use super::{EmbeddedLog, fenced};
+use crate::log::{Batch, BatchLimits, CommitOutcome, Fence, Log, LogError, Restoring};
+use crate::outbox::Outbox;
+use crate::record::{NextOffset, TopicPartition};
+
+/// A lane's handle on an [`EmbeddedLog`]; made by [`EmbeddedLog::lane`].
+#[derive(Debug)]
+pub struct EmbeddedLane {
+    log: EmbeddedLog,
+    member: Member,
+    producer: ProducerHandle,
+    assignment: Vec<TopicPartition>,
+    positions: Vec<(TopicPartition, NextOffset)>,
+    must_recover: bool,
+}
+
+impl EmbeddedLane {
+    pub(super) fn new(
+        log: EmbeddedLog,
+        group: &str,
+        transactional_id: &str,
+        assignment: &[TopicPartition],
+    ) -> Result<Self, LogError> {
+        let mut broker = log.broker();
+        for at in assignment {
+            broker.partition(*at)?;
+        }
+        let producer = broker.init_producer(transactional_id);
+        let member = broker.join(group, assignment);
+        let mut positions = Vec::with_capacity(assignment.len());
+        for at in assignment {
+            let committed = broker.committed(group, *at)?;
+            positions.push((*at, committed.unwrap_or(broker.partition(*at)?.earliest())));
+        }
+        drop(broker);
+        let assignment = assignment.to_vec();
+        Ok(EmbeddedLane { log, member, producer, assignment, positions, must_recover: false })
+    }
+
+    fn place(&self, at: TopicPartition) -> Result<usize, LogError> {
+        self.assignment.iter().position(|assigned| *assigned == at).ok_or(LogError::NotAssigned { at })
+    }
+
+    /// Appends everything and ends the transaction, or says who fenced it.
+    fn write(
+        &self,
+        broker: &mut Broker,
+        outbox: &Outbox,
+        offsets: &[(TopicPartition, NextOffset)],
+    ) -> Result<Result<CommitOutcome, Fence>, LogError> {
+        let fault = broker.take_fault(&self.producer);
+        if let Err(fence) = broker.begin(&self.producer) {
+            return Ok(Err(fence));
+        }
+        for record in outbox.records() {
+            let at = TopicPartition { topic: record.topic, partition: record.partition };
+            let txn = broker.enlist(&self.producer, at).map_err(fenced)?;
+            let bytes = (outbox.key(record), outbox.value(record), record.headers.clone());
+            broker.append(at, record.time, bytes, txn)?;
+        }
+        if let Err(fence) = broker.add_offsets(&self.producer, &self.member, offsets) {
+            broker.end(&self.producer, false).map_err(super::fenced)?;
+            return Ok(Err(fence));
+        }
+        let reason = || "injected fault".to_owned();
+        let (committed, outcome) = match fault {
+            None => (true, CommitOutcome::Committed),
+            Some(Fault::Abort) => (false, CommitOutcome::Aborted { reason: reason() }),
+            Some(Fault::LostAnswer) => (true, CommitOutcome::Unknown { reason: reason() }),
+            Some(Fault::LostRequest) => return Ok(Ok(CommitOutcome::Unknown { reason: reason() })),
+        };
+        Ok(broker.end(&self.producer, committed).map(|()| outcome))
+    }
+}
+
+impl Log for EmbeddedLane {
+    fn assignment(&self) -> &[TopicPartition] {
+        &self.assignment
+    }
+
+    fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError> {
+        self.log.broker().fetch(&mut self.positions, limits, batch)
+    }
+
+    fn poll_partition(
+        &mut self,
+        at: TopicPartition,
+        limits: &BatchLimits,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        let place = self.place(at)?;
+        self.log.broker().fetch(&mut self.positions[place..=place], limits, batch)
+    }
+
+    fn seek(&mut self, at: TopicPartition, to: NextOffset) -> Result<(), LogError> {
+        let place = self.place(at)?;
+        self.positions[place].1 = to;
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        outbox: &Outbox,
+        offsets: &[(TopicPartition, NextOffset)],
+    ) -> Result<CommitOutcome, LogError> {
+        if offsets.is_empty() {
+            return Err(LogError::NoOffsets);
+        }
+        if self.must_recover {
+            return Err(LogError::Fatal { reason: "the last commit is undecided: recover first".to_owned() });
+        }
+        let mut broker = self.log.broker();
+        broker.check_outbox(outbox)?;
+        let outcome = self.write(&mut broker, outbox, offsets)?.unwrap_or_else(CommitOutcome::Fenced);
+        drop(broker);
+        self.must_recover = matches!(outcome, CommitOutcome::Unknown { .. });
+        Ok(outcome)
+    }
+
+    fn recover(&mut self) -> Result<(), LogError> {
+        self.producer = self.log.broker().init_producer(&self.producer.id);
+        self.must_recover = false;
+        Ok(())
+    }
+
+    fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<NextOffset>>, LogError> {
+        let broker = self.log.broker();
+        of.iter().map(|at| broker.committed(&self.member.group, *at)).collect()
+    }
+
+    fn earliest(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
+        Ok(self.log.broker().partition(at)?.earliest())
+    }
+
+    fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
+        self.log.high_watermark(at)
+    }
+
+    fn restore(
+        &mut self,
+        at: TopicPartition,
+        from: NextOffset,
+        limits: &BatchLimits,
+        batch: &mut Batch,
+    ) -> Result<Restoring, LogError> {
+        self.log.broker().restore(at, from, limits, batch)
+    }
+}

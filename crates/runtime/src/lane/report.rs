@@ -1,0 +1,114 @@
+//! What a lane is told, and what it says.
+
+use crate::log::{BatchLimits, Fence, LogError};
+use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::task::Unreadable;
+
+/// The order in which a lane reads its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Order {
+    /// As polled: each partition by offset, and between partitions as the log gives them.
+    #[default]
+    Offset,
+    /// By [`Task::arrival`](crate::Task::arrival), merged over all partitions of the lane; ties by [`Task::rank`](crate::Task::rank), then topic and partition.
+    /// Each partition is still read by offset: only the first unread record of each competes. The edge guarantees
+    /// that a partition with nothing to read has nothing earlier: it appends in order of arrival.
+    Arrival,
+}
+
+/// How a lane works.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LaneConfig {
+    /// Bounds of a step (and of what is fetched at once). Results don't depend on them.
+    pub limits: BatchLimits,
+    /// The order of reading.
+    pub order: Order,
+}
+
+/// What a step did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepReport {
+    /// Records read.
+    pub records: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Records written.
+    pub outputs: usize,
+    /// Bytes of their keys and values.
+    pub output_bytes: usize,
+    /// The step's transaction is committed (also true if there was nothing to commit), and its effects have run.
+    pub committed: bool,
+    /// Why it was not committed: state is as before the step, and the next step reads the same records again. The edge
+    /// waits a little before.
+    pub aborted: Option<String>,
+    /// The step ended at its limits: there is probably more to read at once.
+    pub full: bool,
+}
+
+impl StepReport {
+    /// True if the step read and wrote nothing: the edge may wait for input.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.records == 0 && self.outputs == 0 && self.aborted.is_none()
+    }
+}
+
+/// How far a restore has come; see [`Lane::restore_some`](super::Lane::restore_some).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// All state is back; the lane can step.
+    Done,
+    /// There is more to read: call again.
+    More,
+    /// An open transaction of somebody else hides the rest: call again after a while.
+    Held {
+        /// The changelog partition.
+        at: TopicPartition,
+        /// Read up to here.
+        position: NextOffset,
+        /// To be read up to here.
+        target: NextOffset,
+    },
+}
+
+/// Why a lane can't go on, or not now.
+#[derive(Debug, thiserror::Error)]
+pub enum LaneError {
+    /// The log: [`LogError::Retry`] → step again after a while; others as they say. Nothing was committed that
+    /// was not reported, and state is as before the step.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A record of our own making can't be read: the partition stops, with an alert. Every step will say so again.
+    #[error("topic {} partition {} offset {}: {unreadable}", at.topic.0, at.partition, offset.0)]
+    Unreadable {
+        /// Its partition.
+        at: TopicPartition,
+        /// Its offset.
+        offset: Offset,
+        /// What is wrong.
+        unreadable: Unreadable,
+    },
+    /// Another lane has taken over: drop this one, and make a new one for what is still assigned.
+    #[error("fenced by {0:?}")]
+    Fenced(Fence),
+    /// The outcome of a commit can't be told from the offsets: drop this lane, make a new one, restore it.
+    #[error("the outcome of a commit is unknown, and offsets don't tell it: restore")]
+    MustRestore,
+    /// [`Lane::step`](super::Lane::step) before [`Lane::restore`](super::Lane::restore) was done.
+    #[error("the lane is not restored yet")]
+    NotRestored,
+    /// [`Lane::restore`](super::Lane::restore) met a transaction that is still open; call it again after a while.
+    #[error("restore of topic {} partition {} waits at {} of {}", at.topic.0, at.partition, position.0, target.0)]
+    RestoreHeld {
+        /// The changelog partition.
+        at: TopicPartition,
+        /// Read up to here.
+        position: NextOffset,
+        /// To be read up to here.
+        target: NextOffset,
+    },
+    /// The wiring is wrong: a partition without a task, or a task without a partition (whose transactions nothing
+    /// would fence).
+    #[error("wiring: {0}")]
+    Wiring(String),
+}
