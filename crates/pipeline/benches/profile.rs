@@ -1,0 +1,234 @@
+//! What one event costs in the role `profile`, transport left out: decode, deduplicate, fold, score, encode.
+//!
+//! The events have the shape of a shop's stream: 100,000 customers by Zipf's law (s = 0.9), 70 % views, 15 % additions
+//! to the cart, 5 % orders, 10 % identify calls.
+
+#![allow(missing_docs, reason = "benchmarks are no public items")]
+#![allow(clippy::unwrap_used, clippy::cast_possible_wrap, reason = "the data are made here")]
+
+use catchment_contracts::wire::{self, SchemaIds};
+use catchment_contracts::{
+    CustomerEvent, EventType, Identifier, IdentifierType, LineItem, OrderTotal, TraitChange,
+};
+use catchment_domain::model::{Model, ModelFile};
+use catchment_domain::{IdentifierType as Kind, KeySecret};
+use catchment_pipeline::profile::{ProfileTask, Publish, Shared, SharedSettings};
+use catchment_pipeline::topology::{Shape, Topology};
+use catchment_runtime::{Headers, Offset, Record, Step, Task};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::sync::Arc;
+
+const EVENTS: usize = 50_000;
+const CUSTOMERS: u64 = 100_000;
+/// Events of one step: what a lane takes under load.
+const BATCH: usize = 1_000;
+
+/// Splitmix64: the same stream on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// Ranks with weight 1 / rank^0.9, by inverting the sum of weights.
+fn zipf(count: u64) -> Vec<f64> {
+    let mut sum = 0.0;
+    (1..=count)
+        .map(|rank| {
+            sum += (rank as f64).powf(-0.9);
+            sum
+        })
+        .collect()
+}
+
+fn stream() -> Vec<([u8; 16], Vec<u8>)> {
+    let (mut random, weights) = (Random(7), zipf(CUSTOMERS));
+    let total = weights.last().copied().unwrap_or(1.0);
+    (0..EVENTS as i64).map(|at| record(&mut random, &weights, total, at)).collect()
+}
+
+fn record(random: &mut Random, weights: &[f64], total: f64, at: i64) -> ([u8; 16], Vec<u8>) {
+    let draw = (random.next() >> 11) as f64 / (1u64 << 53) as f64 * total;
+    let customer = weights.partition_point(|weight| *weight <= draw);
+    let (user, device) = (format!("u{customer:08}"), format!("an-{:016x}", customer as u64 * 0x9E37_79B9));
+    let email = format!("anna.keller{customer}@example.com");
+    let id = format!("{:016x}-{:016x}", random.next(), random.next());
+    let key = |kind, value: &str| KeySecret::PUBLISHED.node_key(kind, value).0;
+    let mut identifiers = vec![
+        Identifier { r#type: IdentifierType::UserId, value: &user, key: key(Kind::UserId, &user) },
+        Identifier {
+            r#type: IdentifierType::AnonymousId,
+            value: &device,
+            key: key(Kind::AnonymousId, &device),
+        },
+    ];
+    let kind = random.below(100);
+    let (product, category) =
+        (format!("p-{:06}", random.below(20_000)), format!("category-{}", random.below(20)));
+    let price = 199 + random.below(30_000) as i64;
+    let item = LineItem {
+        product_id: &product,
+        sku: None,
+        category: Some(&category),
+        variant: None,
+        price: Some(price),
+        quantity: 1,
+    };
+    let order_id = format!("o-{:012x}", random.next() >> 16);
+    let identify = kind >= 90;
+    if identify {
+        identifiers.push(Identifier {
+            r#type: IdentifierType::Email,
+            value: &email,
+            key: key(Kind::Email, &email),
+        });
+    }
+    let traits = ["firstName", "lastName", "city", "plan", "marketingOptIn"];
+    let time = 1_767_225_600_000 + at * 200;
+    let event = CustomerEvent {
+        event_id: &id,
+        source: "behaviour",
+        source_partition: 0,
+        source_offset: at,
+        r#type: if identify { EventType::Identify } else { EventType::Track },
+        event: match kind {
+            0..70 => Some("Product Viewed"),
+            70..85 => Some("Product Added"),
+            85..90 => Some("Order Completed"),
+            _ => None,
+        },
+        occurred_at: time,
+        received_at: time,
+        identifiers,
+        traits: if identify {
+            traits.iter().map(|name| TraitChange { name, value: Some("Keller") }).collect()
+        } else {
+            Vec::new()
+        },
+        consents: Vec::new(),
+        currency: (!identify).then_some("EUR"),
+        items: if identify { Vec::new() } else { vec![item] },
+        order: (85..90).contains(&kind).then_some(OrderTotal { order_id: &order_id, total: price, units: 1 }),
+        survey: None,
+    };
+    let mut value = Vec::new();
+    wire::write_header(&mut value, SchemaIds::builtin().customer_event);
+    event.encode(&mut value);
+    (key(Kind::UserId, &user), value)
+}
+
+/// A model of eight features, as the job of the peers asks for.
+const MODEL: &str = "
+format: 1
+name: churn
+version: '1'
+kind: linear
+description: eight features
+currency: EUR
+output: {kind: probability, link: logistic}
+intercept: -2.6
+features:
+  - {name: views_7d_log, coefficient: 0.55, missing: no_score}
+  - {name: adds_7d_log, coefficient: 0.9, missing: no_score}
+  - {name: orders_30d_log, coefficient: -0.35, missing: no_score}
+  - {name: revenue_30d_log, coefficient: 0.08, missing: no_score}
+  - {name: hours_since_seen_log, coefficient: -0.12, missing: no_score}
+  - {name: top_affinity_share, coefficient: 0.8, missing: no_score}
+  - {name: has_email, coefficient: 0.4, missing: no_score}
+  - {name: adds_per_view, coefficient: 0.6, missing: no_score}
+golden:
+  - inputs: {views_7d_log: 0, adds_7d_log: 0, orders_30d_log: 0, revenue_30d_log: 0, hours_since_seen_log: 0, top_affinity_share: 0, has_email: 0, adds_per_view: 0}
+    score: 0.06913842034334682
+";
+
+fn task(publish: Publish) -> ProfileTask {
+    let sources = vec![("behaviour", "behaviour.events")];
+    let shape = Shape { app: "bench", partitions: 1, sources, raw_partitions: 1, dedup_window: 172_800_000 };
+    let topology = Topology::new(&shape);
+    let file: ModelFile = serde_saphyr::from_str(MODEL).unwrap();
+    let shared = Shared {
+        models: vec![Model::new(file).unwrap()],
+        campaigns: Vec::new(),
+        settings: SharedSettings {
+            sources: vec![("behaviour".to_owned(), 1)],
+            profiles: topology.profiles,
+            state: topology.profile_state,
+            dedup: topology.profile_dedup,
+            triggers: topology.triggers,
+            decisions: topology.decisions,
+            schemas: SchemaIds::builtin(),
+            dedup_window: 172_800_000,
+            dedup_limit: 10_000_000,
+            publish,
+            event_clock: false,
+        },
+    };
+    ProfileTask::new(0, Arc::new(shared))
+}
+
+/// Takes the whole stream through a task, in steps of a batch, and returns the bytes it wrote.
+fn run(task: &mut ProfileTask, stream: &[([u8; 16], Vec<u8>)]) -> usize {
+    let (mut step, headers, mut bytes) = (Step::new(), Headers::default(), 0);
+    for (batch, records) in stream.chunks(BATCH).enumerate() {
+        for (at, (key, value)) in records.iter().enumerate() {
+            let offset = Offset((batch * BATCH + at) as u64);
+            step.now = 1_767_225_600_000 + 200 * offset.0 as i64;
+            let topic = catchment_runtime::TopicId(0);
+            let (key, value) = (Some(key.as_slice()), Some(value.as_slice()));
+            let record =
+                Record { topic, partition: 0, offset, append_time: step.now, key, value, headers: &headers };
+            task.process(&record, &mut step).unwrap();
+        }
+        task.advance(&mut step);
+        task.flush(&mut step);
+        bytes += step.outbox.bytes();
+        task.committed();
+        step.clear();
+    }
+    bytes
+}
+
+fn whole(c: &mut Criterion) {
+    let stream = stream();
+    let mut group = c.benchmark_group("profile");
+    group.throughput(Throughput::Elements(EVENTS as u64)).sample_size(10);
+    for (name, publish) in [("publish_step", Publish::Step), ("publish_event", Publish::Event)] {
+        group.bench_function(name, |b| {
+            b.iter_batched_ref(
+                || task(publish),
+                |task| black_box(run(task, &stream)),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn parts(c: &mut Criterion) {
+    let stream = stream();
+    let mut group = c.benchmark_group("profile_parts");
+    group.throughput(Throughput::Elements(EVENTS as u64)).sample_size(10);
+    group.bench_function("decode_event", |b| {
+        b.iter(|| {
+            for (_, value) in &stream {
+                let (_, datum) = wire::split(value).unwrap();
+                black_box(CustomerEvent::decode(datum).unwrap());
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, whole, parts);
+criterion_main!(benches);

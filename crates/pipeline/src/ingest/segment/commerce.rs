@@ -1,0 +1,202 @@
+//! What tracks say of products, orders and surveys.
+
+use super::{Properties, usable_object};
+use crate::ingest::check::{Errors, Whole, amount_of, whole};
+use crate::ingest::draft::{Draft, Item, MAX_ITEMS, Order, Survey};
+use crate::ingest::json::{Json, shape};
+use crate::ingest::map::Job;
+use catchment_domain::event::names;
+use catchment_domain::money::Currency;
+
+/// The most pieces that a line of an order may have.
+const MAX_QUANTITY: i64 = 1_000_000;
+
+shape!(Line {
+    product_id = "product_id",
+    sku = "sku",
+    category = "category",
+    variant = "variant",
+    price = "price",
+    quantity = "quantity",
+});
+
+shape!(Answer {
+    question = "question",
+    answer = "answer",
+});
+
+/// What the amounts of a track are in.
+#[derive(Clone, Copy)]
+enum Money {
+    Known(Currency),
+    /// A currency that nobody lists: how many decimals its minor unit has is unknown.
+    Unknown,
+}
+
+impl Money {
+    /// Two where nobody knows, to tell amounts from what is none.
+    fn decimals(self) -> u32 {
+        match self {
+            Money::Known(currency) => currency.decimals(),
+            Money::Unknown => 2,
+        }
+    }
+
+    fn known(self, amount: Option<i64>) -> Option<i64> {
+        match self {
+            Money::Known(_) => amount,
+            Money::Unknown => None,
+        }
+    }
+}
+
+/// Checks the properties of a track and takes what they say. True if amounts were left out.
+pub(super) fn read<'a>(
+    errors: &mut Errors,
+    draft: &mut Draft<'a>,
+    job: &mut Job<'_, 'a>,
+    properties: &Properties<'a>,
+) -> bool {
+    let money = money(job, properties.currency);
+    match draft.name.as_deref() {
+        Some(names::PRODUCT_VIEWED | names::PRODUCT_ADDED | names::PRODUCT_REMOVED) => {
+            product(errors, draft, money, properties);
+        }
+        Some(names::ORDER_COMPLETED) => order(errors, draft, money, properties),
+        Some(names::SURVEY_COMPLETED) => draft.survey = survey(errors, properties),
+        _ => other(errors, draft, money, properties),
+    }
+    if draft.items.is_empty() && draft.order.is_none() {
+        return false;
+    }
+    match money {
+        Money::Known(currency) => {
+            draft.currency = Some(currency);
+            false
+        }
+        Money::Unknown => true,
+    }
+}
+
+fn money(job: &mut Job<'_, '_>, json: Json<'_>) -> Money {
+    let currency = match json.text() {
+        Ok(Some(code)) => job.scratch.currency(&code),
+        Ok(None) => job.scratch.currency(&job.spec.default_currency),
+        Err(_) => None,
+    };
+    currency.map_or(Money::Unknown, Money::Known)
+}
+
+/// Product Viewed, Added, Removed: one product, checked.
+fn product<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, properties: &Properties<'a>) {
+    let product_id = errors.required_text("properties.product_id", properties.product_id);
+    let price = errors.amount("properties.price", properties.price, money.decimals());
+    let Some(product_id) = product_id else { return };
+    draft.items.push(Item {
+        product_id,
+        sku: errors.usable_scalar("properties.sku", properties.sku),
+        category: errors.usable_scalar("properties.category", properties.category),
+        variant: errors.usable_scalar("properties.variant", properties.variant),
+        price: money.known(price),
+        quantity: quantity(properties.quantity),
+    });
+}
+
+/// Order Completed: number, lines and total, checked.
+fn order<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, properties: &Properties<'a>) {
+    let id = errors.required_text("properties.order_id", properties.order_id);
+    let products = errors.required_elements("properties.products", properties.products);
+    if properties.total.is_none() {
+        errors.missing("properties.total", "a number", properties.total);
+    }
+    let total = errors.amount("properties.total", properties.total, money.decimals());
+    let units = lines(errors, draft, money, &products.unwrap_or_default());
+    if let (Some(id), Some(total)) = (id, total) {
+        // An order whose amount nobody can read is an order all the same.
+        let total = money.known(Some(total)).unwrap_or(0);
+        draft.order = Some(Order { id, total, units });
+    }
+}
+
+/// Any other track: its products, if it has some.
+fn other<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, properties: &Properties<'a>) {
+    let mut products = Vec::new();
+    if properties.products.elements(|line| products.push(line)) == Ok(Some(())) {
+        lines(errors, draft, money, &products);
+        return;
+    }
+    let product_id = errors.usable("properties.product_id", properties.product_id);
+    let Some(product_id) = product_id.filter(|id| !id.is_empty()) else {
+        return;
+    };
+    draft.items.push(Item {
+        product_id,
+        sku: errors.usable_scalar("properties.sku", properties.sku),
+        category: errors.usable_scalar("properties.category", properties.category),
+        variant: errors.usable_scalar("properties.variant", properties.variant),
+        price: money.known(price(properties.price, money)),
+        quantity: quantity(properties.quantity),
+    });
+}
+
+/// The lines of an order or cart; returns the pieces over all of them. A line without a product still has pieces.
+fn lines<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, products: &[Json<'a>]) -> i32 {
+    let mut units = 0i32;
+    for (i, product) in products.iter().enumerate() {
+        let Some(line) = usable_object::<Line<'a>>(*product) else {
+            continue;
+        };
+        let quantity = quantity(line.quantity);
+        units = units.saturating_add(quantity);
+        let product_id = errors.usable(format_args!("properties.products[{i}].product_id"), line.product_id);
+        let Some(product_id) = product_id.filter(|id| !id.is_empty()) else {
+            continue;
+        };
+        if draft.items.len() < MAX_ITEMS {
+            draft.items.push(Item {
+                product_id,
+                sku: errors.usable_scalar(format_args!("properties.products[{i}].sku"), line.sku),
+                category: errors
+                    .usable_scalar(format_args!("properties.products[{i}].category"), line.category),
+                variant: errors.usable_scalar(format_args!("properties.products[{i}].variant"), line.variant),
+                price: money.known(price(line.price, money)),
+                quantity,
+            });
+        }
+    }
+    units
+}
+
+/// A price that no check asks for.
+fn price(json: Json<'_>, money: Money) -> Option<i64> {
+    amount_of(json.number().ok().flatten()?, money.decimals())
+}
+
+/// Pieces; 1 where the record says nothing that can be used.
+fn quantity(json: Json<'_>) -> i32 {
+    match json.number().map(|number| number.map(whole)) {
+        Ok(Some(Whole::Value(count @ 1..=MAX_QUANTITY))) => i32::try_from(count).unwrap_or(1),
+        _ => 1,
+    }
+}
+
+/// The first response with a number for an answer.
+fn survey<'a>(errors: &mut Errors, properties: &Properties<'a>) -> Option<Survey<'a>> {
+    let survey = errors
+        .usable_scalar("properties.poll_id", properties.poll_id)
+        .or_else(|| errors.usable_scalar("properties.survey_id", properties.survey_id))?;
+    let mut found = None;
+    let _ = properties.responses.elements(|response| {
+        let Some(answer) = usable_object::<Answer<'a>>(response).filter(|_| found.is_none()) else {
+            return;
+        };
+        let question = answer.question.scalar().ok().flatten();
+        if let (Some(question), Ok(Some(Whole::Value(score)))) =
+            (question, answer.answer.number().map(|number| number.map(whole)))
+        {
+            found = i32::try_from(score).ok().map(|score| (question, score));
+        }
+    });
+    let (question, score) = found?;
+    Some(Survey { survey, question, score })
+}

@@ -1,0 +1,5 @@
+//! Ingest as a whole: bad inputs, properties, and the shop's own data.
+
+mod bad;
+mod property;
+mod shop;

@@ -1,0 +1,492 @@
+//! Between contract records and domain values: names change, nothing is decided.
+
+use catchment_contracts as wire;
+use catchment_domain::campaign::{self, Channel, Decision, Ledger, Sent, Timer};
+use catchment_domain::event::{
+    ConsentStatement, ConsentStatus, EventKind, LineItem, OrderTotal, SurveyResponse, TraitChange,
+};
+use catchment_domain::profile::{self, Profile, Text};
+use catchment_domain::{Event, Identifier, IdentifierType, NodeKey, NodeRef};
+
+/// A canonical event as the domain sees it.
+pub(super) fn event<'a>(record: &wire::CustomerEvent<'a>) -> Event<'a> {
+    Event {
+        id: record.event_id,
+        source: record.source,
+        kind: kind(record.r#type),
+        name: record.event,
+        occurred_at: record.occurred_at,
+        received_at: record.received_at,
+        identifiers: record.identifiers.iter().map(identifier).collect(),
+        traits: record.traits.iter().map(|t| TraitChange { name: t.name, value: t.value }).collect(),
+        consents: record.consents.iter().map(consent).collect(),
+        currency: record.currency,
+        items: record.items.iter().map(item).collect(),
+        order: record.order.as_ref().map(|order| OrderTotal {
+            order_id: order.order_id,
+            total: order.total,
+            units: order.units,
+        }),
+        survey: record.survey.as_ref().map(|survey| SurveyResponse {
+            survey: survey.survey,
+            question: survey.question,
+            score: survey.score,
+        }),
+    }
+}
+
+fn kind(kind: wire::EventType) -> EventKind {
+    match kind {
+        wire::EventType::Identify => EventKind::Identify,
+        wire::EventType::Track => EventKind::Track,
+        wire::EventType::Page => EventKind::Page,
+        wire::EventType::Screen => EventKind::Screen,
+        wire::EventType::Group => EventKind::Group,
+        wire::EventType::Alias => EventKind::Alias,
+        wire::EventType::Contact => EventKind::Contact,
+    }
+}
+
+fn identifier<'a>(record: &wire::Identifier<'a>) -> Identifier<'a> {
+    let node = NodeRef { kind: identifier_type(record.r#type), key: NodeKey(record.key) };
+    Identifier { node, value: record.value }
+}
+
+fn identifier_type(kind: wire::IdentifierType) -> IdentifierType {
+    match kind {
+        wire::IdentifierType::UserId => IdentifierType::UserId,
+        wire::IdentifierType::CrmId => IdentifierType::CrmId,
+        wire::IdentifierType::Email => IdentifierType::Email,
+        wire::IdentifierType::Phone => IdentifierType::Phone,
+        wire::IdentifierType::AnonymousId => IdentifierType::AnonymousId,
+    }
+}
+
+/// The contract's name of an identifier type.
+pub(super) fn wire_identifier_type(kind: IdentifierType) -> wire::IdentifierType {
+    match kind {
+        IdentifierType::UserId => wire::IdentifierType::UserId,
+        IdentifierType::CrmId => wire::IdentifierType::CrmId,
+        IdentifierType::Email => wire::IdentifierType::Email,
+        IdentifierType::Phone => wire::IdentifierType::Phone,
+        IdentifierType::AnonymousId => wire::IdentifierType::AnonymousId,
+    }
+}
+
+fn consent<'a>(record: &wire::ConsentStatement<'a>) -> ConsentStatement<'a> {
+    ConsentStatement { purpose: record.purpose, status: consent_status(record.status), at: record.at }
+}
+
+fn consent_status(status: wire::ConsentStatus) -> ConsentStatus {
+    match status {
+        wire::ConsentStatus::Granted => ConsentStatus::Granted,
+        wire::ConsentStatus::Denied => ConsentStatus::Denied,
+        wire::ConsentStatus::Unknown => ConsentStatus::Unknown,
+    }
+}
+
+fn wire_consent_status(status: ConsentStatus) -> wire::ConsentStatus {
+    match status {
+        ConsentStatus::Granted => wire::ConsentStatus::Granted,
+        ConsentStatus::Denied => wire::ConsentStatus::Denied,
+        ConsentStatus::Unknown => wire::ConsentStatus::Unknown,
+    }
+}
+
+fn item<'a>(record: &wire::LineItem<'a>) -> LineItem<'a> {
+    LineItem {
+        product_id: record.product_id,
+        sku: record.sku,
+        category: record.category,
+        price: record.price,
+        quantity: record.quantity,
+    }
+}
+
+/// Counts of a contract are signed, as Avro has it; ours are not. Neither end comes near the other's limits.
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn signed32(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+fn unsigned32(count: i32) -> u32 {
+    u32::try_from(count).unwrap_or(0)
+}
+
+/// A profile as it is published.
+pub(super) fn wire_profile(key: NodeKey, profile: &Profile) -> wire::CustomerProfile<'_> {
+    wire::CustomerProfile {
+        profile_id: key.0,
+        events: signed(profile.events),
+        first_seen: profile.first_seen,
+        last_seen: profile.last_seen,
+        updated_at: profile.updated_at,
+        identifiers: profile.identifiers.iter().map(wire_identifier).collect(),
+        traits: profile
+            .traits
+            .iter()
+            .map(|t| wire::Trait { name: &t.name, value: t.value.as_deref(), at: t.at, source: &t.source })
+            .collect(),
+        consents: profile
+            .consents
+            .iter()
+            .map(|c| wire::Consent {
+                purpose: &c.purpose,
+                status: wire_consent_status(c.status),
+                at: c.at,
+                source: &c.source,
+            })
+            .collect(),
+        counts: profile
+            .counts
+            .iter()
+            .map(|c| wire::EventCount { event: &c.event, count: signed(c.count), last_at: c.last_at })
+            .collect(),
+        days: profile.days.iter().map(wire_day).collect(),
+        orders: profile.orders.iter().map(wire_order).collect(),
+        older_orders: profile
+            .older_orders
+            .iter()
+            .map(|sum| wire::OrderSum {
+                currency: &sum.currency,
+                orders: signed(sum.orders),
+                total: sum.total,
+                units: sum.units,
+            })
+            .collect(),
+        cart_closed_at: profile.cart_closed_at,
+        cart: profile
+            .cart
+            .iter()
+            .map(|item| wire::CartItem {
+                sku: &item.sku,
+                product_id: &item.product_id,
+                at: item.at,
+                removed: item.removed,
+                quantity: item.quantity,
+            })
+            .collect(),
+        recent: profile
+            .recent
+            .iter()
+            .map(|seen| wire::RecentProduct { sku: &seen.sku, product_id: &seen.product_id, at: seen.at })
+            .collect(),
+        affinity: profile
+            .affinity
+            .iter()
+            .map(|entry| wire::Affinity {
+                category: &entry.category,
+                day: entry.day,
+                points: signed32(entry.points),
+            })
+            .collect(),
+        surveys: profile
+            .surveys
+            .iter()
+            .map(|answer| wire::SurveyAnswer {
+                survey: &answer.survey,
+                question: &answer.question,
+                score: answer.score,
+                at: answer.at,
+            })
+            .collect(),
+        freshness: profile
+            .freshness
+            .iter()
+            .map(|fresh| wire::Freshness { source: &fresh.source, at: fresh.at })
+            .collect(),
+        predictions: profile
+            .predictions
+            .iter()
+            .map(|p| wire::Prediction { model: &p.model, version: &p.version, score: p.score, at: p.at })
+            .collect(),
+    }
+}
+
+fn wire_identifier(identifier: &profile::ProfileIdentifier) -> wire::ProfileIdentifier<'_> {
+    wire::ProfileIdentifier { r#type: wire_identifier_type(identifier.kind), value: &identifier.value }
+}
+
+fn wire_day(day: &profile::Day) -> wire::Day {
+    wire::Day {
+        day: day.day,
+        viewed: signed32(day.viewed),
+        added: signed32(day.added),
+        ordered: signed32(day.ordered),
+        other: signed32(day.other),
+    }
+}
+
+fn wire_order(order: &profile::Order) -> wire::Order<'_> {
+    wire::Order {
+        order_id: &order.order_id,
+        at: order.at,
+        total: order.total,
+        currency: &order.currency,
+        units: order.units,
+    }
+}
+
+/// A published profile back as the domain keeps it. The record holds everything, so nothing is lost.
+pub(super) fn profile(record: &wire::CustomerProfile<'_>) -> Profile {
+    Profile {
+        events: unsigned(record.events),
+        first_seen: record.first_seen,
+        last_seen: record.last_seen,
+        updated_at: record.updated_at,
+        identifiers: record
+            .identifiers
+            .iter()
+            .map(|i| profile::ProfileIdentifier {
+                kind: identifier_type(i.r#type),
+                value: Text::from(i.value),
+            })
+            .collect(),
+        traits: record
+            .traits
+            .iter()
+            .map(|t| profile::Trait {
+                name: Text::from(t.name),
+                value: t.value.map(Text::from),
+                at: t.at,
+                source: Text::from(t.source),
+            })
+            .collect(),
+        consents: record
+            .consents
+            .iter()
+            .map(|c| profile::Consent {
+                purpose: Text::from(c.purpose),
+                status: consent_status(c.status),
+                at: c.at,
+                source: Text::from(c.source),
+            })
+            .collect(),
+        counts: record
+            .counts
+            .iter()
+            .map(|c| profile::EventCount {
+                event: Text::from(c.event),
+                count: unsigned(c.count),
+                last_at: c.last_at,
+            })
+            .collect(),
+        days: record.days.iter().map(day).collect(),
+        orders: record.orders.iter().map(order).collect(),
+        older_orders: record
+            .older_orders
+            .iter()
+            .map(|sum| profile::OrderSum {
+                currency: Text::from(sum.currency),
+                orders: unsigned(sum.orders),
+                total: sum.total,
+                units: sum.units,
+            })
+            .collect(),
+        cart_closed_at: record.cart_closed_at,
+        cart: record
+            .cart
+            .iter()
+            .map(|item| profile::CartItem {
+                sku: Text::from(item.sku),
+                product_id: Text::from(item.product_id),
+                at: item.at,
+                removed: item.removed,
+                quantity: item.quantity,
+            })
+            .collect(),
+        recent: record
+            .recent
+            .iter()
+            .map(|seen| profile::RecentProduct {
+                sku: Text::from(seen.sku),
+                product_id: Text::from(seen.product_id),
+                at: seen.at,
+            })
+            .collect(),
+        affinity: record
+            .affinity
+            .iter()
+            .map(|entry| profile::Affinity {
+                day: entry.day,
+                category: Text::from(entry.category),
+                points: unsigned32(entry.points),
+            })
+            .collect(),
+        surveys: record
+            .surveys
+            .iter()
+            .map(|answer| profile::SurveyAnswer {
+                at: answer.at,
+                survey: Text::from(answer.survey),
+                question: Text::from(answer.question),
+                score: answer.score,
+            })
+            .collect(),
+        freshness: record
+            .freshness
+            .iter()
+            .map(|fresh| profile::Freshness { source: Text::from(fresh.source), at: fresh.at })
+            .collect(),
+        predictions: record
+            .predictions
+            .iter()
+            .map(|p| profile::Prediction {
+                model: Text::from(p.model),
+                version: Text::from(p.version),
+                score: p.score,
+                at: p.at,
+            })
+            .collect(),
+    }
+}
+
+fn day(day: &wire::Day) -> profile::Day {
+    profile::Day {
+        day: day.day,
+        viewed: unsigned32(day.viewed),
+        added: unsigned32(day.added),
+        ordered: unsigned32(day.ordered),
+        other: unsigned32(day.other),
+    }
+}
+
+fn order(order: &wire::Order<'_>) -> profile::Order {
+    profile::Order {
+        at: order.at,
+        order_id: Text::from(order.order_id),
+        total: order.total,
+        currency: Text::from(order.currency),
+        units: order.units,
+    }
+}
+
+/// A ledger as it is stored.
+pub(super) fn wire_ledger(ledger: &Ledger) -> wire::NodeState<'_> {
+    wire::NodeState {
+        sent: ledger.sent.iter().map(wire_sent).collect(),
+        timers: ledger.timers.iter().map(wire_timer).collect(),
+    }
+}
+
+fn wire_sent(sent: &Sent) -> wire::Sent<'_> {
+    wire::Sent {
+        campaign: &sent.campaign,
+        scope: &sent.scope,
+        trigger_id: Some(&sent.trigger_id),
+        at: sent.at,
+    }
+}
+
+fn wire_timer(timer: &Timer) -> wire::Timer<'_> {
+    wire::Timer {
+        due: timer.due,
+        campaign: &timer.campaign,
+        scope: &timer.scope,
+        event_id: &timer.event_id,
+        source: &timer.source,
+        occurred_at: timer.occurred_at,
+    }
+}
+
+/// A stored ledger back as the domain keeps it.
+pub(super) fn ledger(record: &wire::NodeState<'_>) -> Ledger {
+    let sent = |sent: &wire::Sent<'_>| Sent {
+        campaign: Text::from(sent.campaign),
+        scope: Text::from(sent.scope),
+        trigger_id: Text::from(sent.trigger_id.unwrap_or_default()),
+        at: sent.at,
+    };
+    let timer = |timer: &wire::Timer<'_>| Timer {
+        due: timer.due,
+        campaign: Text::from(timer.campaign),
+        scope: Text::from(timer.scope),
+        event_id: Text::from(timer.event_id),
+        source: Text::from(timer.source),
+        occurred_at: timer.occurred_at,
+    };
+    Ledger { sent: record.sent.iter().map(sent).collect(), timers: record.timers.iter().map(timer).collect() }
+}
+
+/// A decision as it is published.
+pub(super) fn wire_decision<'a>(
+    campaign: &'a str,
+    key: NodeKey,
+    cause: &campaign::Cause<'a>,
+    decision: &'a Decision,
+) -> wire::CampaignDecision<'a> {
+    wire::CampaignDecision {
+        campaign,
+        profile_id: key.0,
+        scope: &decision.scope,
+        outcome: outcome(decision.outcome),
+        reason: decision.reason.as_str(),
+        decided_at: decision.decided_at,
+        not_before: decision.trigger.as_ref().map(|trigger| trigger.not_before),
+        trigger_id: decision.trigger.as_ref().map(|trigger| trigger.id.as_str()),
+        event_id: cause.event_id,
+        occurred_at: cause.occurred_at,
+        predictions: scores(decision),
+    }
+}
+
+/// The trigger of a decision as it is published; `None` if it has none.
+pub(super) fn wire_trigger<'a>(
+    campaign: &'a str,
+    key: NodeKey,
+    cause: &campaign::Cause<'a>,
+    decision: &'a Decision,
+    profile: &'a Profile,
+) -> Option<wire::CampaignTrigger<'a>> {
+    let trigger = decision.trigger.as_ref()?;
+    let in_cart = profile.cart.iter().filter(|item| !item.removed);
+    Some(wire::CampaignTrigger {
+        trigger_id: &trigger.id,
+        campaign,
+        profile_id: key.0,
+        scope: &decision.scope,
+        channel: channel(trigger.channel),
+        address: Some(wire_identifier(&trigger.address)),
+        decided_at: decision.decided_at,
+        not_before: trigger.not_before,
+        timezone: trigger.timezone.as_deref(),
+        event_id: cause.event_id,
+        occurred_at: cause.occurred_at,
+        items: in_cart
+            .map(|item| wire::TriggerItem { product_id: &item.product_id, sku: &item.sku })
+            .collect(),
+        predictions: scores(decision),
+    })
+}
+
+fn scores(decision: &Decision) -> Vec<wire::Prediction<'_>> {
+    let used = decision.scores.iter();
+    used.map(|s| wire::Prediction { model: &s.model, version: &s.version, score: s.score, at: s.at })
+        .collect()
+}
+
+fn outcome(outcome: campaign::Outcome) -> wire::Outcome {
+    match outcome {
+        campaign::Outcome::Send => wire::Outcome::Send,
+        campaign::Outcome::Deferred => wire::Outcome::Deferred,
+        campaign::Outcome::Suppressed => wire::Outcome::Suppressed,
+        campaign::Outcome::HeldOut => wire::Outcome::HeldOut,
+        campaign::Outcome::Expired => wire::Outcome::Expired,
+    }
+}
+
+fn channel(channel: Channel) -> wire::Channel {
+    match channel {
+        Channel::Email => wire::Channel::Email,
+        Channel::Sms => wire::Channel::Sms,
+        Channel::Push => wire::Channel::Push,
+        Channel::Onsite => wire::Channel::Onsite,
+    }
+}

@@ -1,0 +1,98 @@
+//! What one event does to one customer: fold, score, and what campaigns make of it. Pure.
+
+use catchment_contracts::wire::SchemaIds;
+use catchment_domain::campaign::{Campaign, Ledger, Match, Timer};
+use catchment_domain::model::Model;
+use catchment_domain::profile::Text;
+use catchment_domain::{Event, Millis, Profile};
+use catchment_runtime::TopicId;
+
+/// What all profile tasks of a process share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Models, in the order of the configuration.
+    pub models: Vec<Model>,
+    /// Campaigns, in the order of the configuration.
+    pub campaigns: Vec<Campaign>,
+    /// Everything else.
+    pub settings: SharedSettings,
+}
+
+/// Topics and limits of the role.
+#[derive(Clone, Debug)]
+pub struct SharedSettings {
+    /// Names of the configured sources, each with its number of partitions: whose watermarks time waits for.
+    pub sources: Vec<(String, u32)>,
+    /// `customer.profiles`.
+    pub profiles: TopicId,
+    /// `<app>.profile.state`.
+    pub state: TopicId,
+    /// `<app>.profile.dedup`.
+    pub dedup: TopicId,
+    /// `campaign.triggers`.
+    pub triggers: TopicId,
+    /// `campaign.decisions`.
+    pub decisions: TopicId,
+    /// Ids of our contracts.
+    pub schemas: SchemaIds,
+    /// How long an event id is remembered, in milliseconds.
+    pub dedup_window: u64,
+    /// Most event ids of a task.
+    pub dedup_limit: usize,
+    /// When a profile is published.
+    pub publish: super::Publish,
+    /// True if `now` is the watermark of the input, false if it is the wall clock.
+    pub event_clock: bool,
+}
+
+/// What campaigns made of an event.
+#[derive(Debug, Default, PartialEq)]
+pub struct Reaction {
+    /// Decisions to make now: place of the campaign, scope.
+    pub now: Vec<(usize, Text)>,
+    /// Timers to set: place of the campaign, timer.
+    pub set: Vec<(usize, Timer)>,
+    /// Timers that the event ends.
+    pub ended: Vec<Timer>,
+}
+
+impl Reaction {
+    /// True if campaigns make nothing of the event, as of most.
+    pub fn is_empty(&self) -> bool {
+        self.now.is_empty() && self.set.is_empty() && self.ended.is_empty()
+    }
+}
+
+impl Shared {
+    /// Scores a profile with every model at `now` and returns how many gave a score.
+    pub fn score(&self, profile: &mut Profile, now: Millis) -> u64 {
+        let mut scored = 0;
+        for model in &self.models {
+            if let Some(score) = model.score(profile, now) {
+                profile.predict(model.name(), model.version(), score, now);
+                scored += 1;
+            }
+        }
+        scored
+    }
+
+    /// What campaigns make of an event that was just applied.
+    pub fn react(&self, event: &Event<'_>, profile: &Profile, ledger: &Ledger) -> Reaction {
+        let mut reaction = Reaction::default();
+        for (place, campaign) in self.campaigns.iter().enumerate() {
+            let ended = ledger.timers.iter().filter(|timer| campaign.ends(event, timer));
+            reaction.ended.extend(ended.cloned());
+            match campaign.on_event(event, profile, ledger) {
+                Match::No => {}
+                Match::Now(scope) => reaction.now.push((place, scope)),
+                Match::Wait(timer) => reaction.set.push((place, timer)),
+            }
+        }
+        reaction
+    }
+
+    /// The campaign of that name, if it is still configured.
+    pub fn campaign(&self, name: &str) -> Option<&Campaign> {
+        self.campaigns.iter().find(|campaign| campaign.name() == name)
+    }
+}

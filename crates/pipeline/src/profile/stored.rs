@@ -1,0 +1,63 @@
+//! What the state holds, in the form it is stored in.
+
+use super::convert;
+use catchment_contracts::{CustomerProfile, NodeState};
+use catchment_domain::campaign::Ledger;
+use catchment_domain::{NodeKey, Profile};
+use catchment_runtime::Unreadable;
+use catchment_runtime::state::Stored;
+
+/// A node with its profile. Stored as the public record without its wire header: Avro `CustomerProfile`, whose schema
+/// id, or the version of the built-in schema, says how to read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Customer {
+    /// Root of the customer.
+    pub key: NodeKey,
+    /// What is known.
+    pub profile: Profile,
+}
+
+impl Stored for Customer {
+    fn encode(&self, out: &mut Vec<u8>) {
+        convert::wire_profile(self.key, &self.profile).encode(out);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let record =
+            CustomerProfile::decode(bytes).map_err(|error| unreadable("customer profile", &error))?;
+        Ok(Customer { key: NodeKey(record.profile_id), profile: convert::profile(&record) })
+    }
+}
+
+/// Version of the stored form of a ledger: 1 = Avro `NodeState`.
+const LEDGER_VERSION: u8 = 1;
+
+/// Ledger and timers of a node. Stored as a version byte and Avro `NodeState`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoredLedger(pub Ledger);
+
+impl Stored for StoredLedger {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(LEDGER_VERSION);
+        convert::wire_ledger(&self.0).encode(out);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        match bytes.split_first() {
+            Some((&LEDGER_VERSION, datum)) => {
+                let record = NodeState::decode(datum).map_err(|error| unreadable("node state", &error))?;
+                Ok(StoredLedger(convert::ledger(&record)))
+            }
+            Some((version, _)) => Err(Unreadable {
+                reason: format!(
+                    "node state of version {version}; this program reads version {LEDGER_VERSION}"
+                ),
+            }),
+            None => Err(Unreadable { reason: "node state without a version".to_owned() }),
+        }
+    }
+}
+
+pub(super) fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Unreadable {
+    Unreadable { reason: format!("{what}: {error}") }
+}
