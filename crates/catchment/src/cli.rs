@@ -1,0 +1,172 @@
+//! The command line.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::config::{LogFormat, LogLevel};
+
+/// Turns customer events from every source into one profile per customer, and profiles into campaign triggers.
+/// Nothing is lost, nothing is sent twice, and what could not be read waits with a reason.
+#[derive(Debug, Parser)]
+#[command(name = "catchment", version, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// What is logged, and how: beats the environment and the configuration file.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct LogArgs {
+    /// How much is logged [default: info, or what the configuration says]
+    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = false)]
+    pub(crate) log_level: Option<LogLevel>,
+    /// How log lines are written to stderr [default: human, or what the configuration says]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Replay a shop's events on this machine and show what comes of them. Needs nothing else
+    Demo(DemoArgs),
+    /// Run a configuration over files instead of Kafka, to try a campaign or a model on past events
+    Sandbox(SandboxArgs),
+    /// Check a configuration, or list what can be configured
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show what sources may send and what consumers get, field by field
+    #[command(subcommand)]
+    Contracts(ContractsCommand),
+    /// Print a script that completes commands and flags in a shell
+    Completions {
+        /// Shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The global flags, which clap reads at the top.
+    #[arg(skip)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SandboxArgs {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Directory with a file `<source>.ndjson` for each source, one record a line as the source would send it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) input: PathBuf,
+    /// Directory for what each topic would hold
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Go on to this time after the last event, so that timers fire; RFC 3339, as 2026-03-05T09:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = rfc3339)]
+    pub(crate) until: Option<String>,
+    /// The global flags, which clap reads at the top.
+    #[arg(skip)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check a configuration with its models and campaigns, and print what it sets up
+    Check {
+        /// Configuration file
+        #[arg(long, value_name = "FILE", default_value = "catchment.yaml")]
+        config: PathBuf,
+    },
+    /// Print all keys with type, default and meaning, in Markdown
+    Reference,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContractsCommand {
+    /// List the contracts, or the fields of one
+    List {
+        /// Contract whose fields are listed
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn rfc3339(text: &str) -> Result<String, String> {
+    match catchment_domain::time::parse_rfc3339(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("expected a time such as 2026-03-05T09:00:00Z".to_owned()),
+    }
+}
+
+/// The commands as a newcomer meets them. Clap has no groups of commands; a test holds that none is forgotten.
+const GROUPS: [(&str, &[&str]); 3] =
+    [("Try it", &["demo", "sandbox"]), ("Check it", &["config", "contracts"]), ("Set up", &["completions"])];
+
+const AFTER_HELP: &str = "\
+Examples:
+  catchment demo
+  catchment config check --config catchment.yaml
+  catchment sandbox --config catchment.yaml --input events/ --output result/
+
+Exit codes:
+  0  all went well
+  1  the work failed
+  2  the command line, or a configuration, campaign or model file is wrong
+  130, 143  stopped at once by a second SIGINT or SIGTERM; the first one stops in order, with 0";
+
+/// The command line with its commands in groups.
+pub(crate) fn command() -> clap::Command {
+    let command = Cli::command();
+    let mut groups = String::new();
+    for (title, names) in GROUPS {
+        let _ = writeln!(groups, "{title}:");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(groups, "  {name:<12} {about}");
+        }
+        groups.push('\n');
+    }
+    let template = format!(
+        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}\n\n{AFTER_HELP}\n\n\
+         `catchment COMMAND --help` says more about a command."
+    );
+    command.help_template(template)
+}
+
+pub(crate) fn parse() -> Cli {
+    let matches = command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match &mut cli.command {
+        Command::Demo(args) => args.log = cli.log,
+        Command::Sandbox(args) => args.log = cli.log,
+        Command::Config(_) | Command::Contracts(_) | Command::Completions { .. } => {}
+    }
+    cli
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_stands_in_one_group() {
+        command().debug_assert();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let command = Cli::command();
+        let mut commands: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        commands.sort_unstable();
+        assert_eq!(grouped, commands);
+    }
+}

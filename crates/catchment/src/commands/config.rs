@@ -1,0 +1,122 @@
+//! `catchment config`
+
+use std::io::Write;
+use std::path::Path;
+
+use catchment_contracts::topics;
+use catchment_domain::campaign::Campaign;
+
+use crate::config::{self, Config, Span};
+use crate::definitions::Definitions;
+use crate::out::Out;
+
+/// Checks a configuration with its models and campaigns, and prints what it sets up.
+pub(super) fn check<W: Write>(out: &mut Out<W>, path: &Path) -> anyhow::Result<()> {
+    let config = config::load(path, std::env::vars())?;
+    let definitions = Definitions::load(&config)?;
+    out.line(format_args!("{} is in order.", path.display()))?;
+    let secret = match &config.identity.secret_file {
+        Some(file) => format!("from {}", file.display()),
+        None => "the published one, for demo and sandbox alone".to_owned(),
+    };
+    let partitions = config.partitions.to_string();
+    out.table(
+        "  ",
+        &[
+            ["app".to_owned(), config.app.clone()],
+            ["clock".to_owned(), config.clock.as_str().to_owned()],
+            ["partitions".to_owned(), partitions],
+            ["identity secret".to_owned(), secret],
+        ],
+    )?;
+    sources(out, &config)?;
+    models(out, &definitions)?;
+    campaigns(out, &definitions)?;
+    all_topics(out, &config)
+}
+
+fn title<W: Write>(out: &mut Out<W>, title: &str, count: usize) -> anyhow::Result<()> {
+    out.line(format_args!("\n{title} ({count})"))
+}
+
+fn sources<W: Write>(out: &mut Out<W>, config: &Config) -> anyhow::Result<()> {
+    title(out, "Sources", config.sources.len())?;
+    let rows: Vec<[String; 4]> = config
+        .sources
+        .iter()
+        .map(|source| {
+            let form = format!("{} as {}", source.mapping.as_str(), source.format.as_str());
+            let arrival = match &source.arrival {
+                Some(field) => format!("arrival in {field}"),
+                None => "arrival by record timestamp".to_owned(),
+            };
+            [source.name.clone(), source.topic.clone(), form, arrival]
+        })
+        .collect();
+    out.table("  ", &rows)
+}
+
+fn models<W: Write>(out: &mut Out<W>, definitions: &Definitions) -> anyhow::Result<()> {
+    title(out, "Models", definitions.models.len())?;
+    let rows: Vec<[String; 3]> = definitions
+        .models
+        .iter()
+        .map(|model| {
+            let features = format!("{} features", model.features().count());
+            [model.name().to_owned(), format!("version {}", model.version()), features]
+        })
+        .collect();
+    out.table("  ", &rows)
+}
+
+fn campaigns<W: Write>(out: &mut Out<W>, definitions: &Definitions) -> anyhow::Result<()> {
+    title(out, "Campaigns", definitions.campaigns.len())?;
+    let rows: Vec<[String; 3]> = definitions
+        .campaigns
+        .iter()
+        .map(|campaign| {
+            let channel = format!("{:?}", campaign.file().channel).to_lowercase();
+            [campaign.name().to_owned(), channel, trigger(campaign)]
+        })
+        .collect();
+    out.table("  ", &rows)
+}
+
+fn trigger(campaign: &Campaign) -> String {
+    let trigger = &campaign.file().trigger;
+    let mut text = match trigger.after {
+        Some(after) => format!("{} after {}", Span::of_millis(after.0), trigger.event),
+        None => format!("at {}", trigger.event),
+    };
+    if !trigger.unless.is_empty() {
+        text.push_str(" unless ");
+        text.push_str(&trigger.unless.join(", "));
+    }
+    text
+}
+
+/// The topics of the sources, and those that Catchment itself needs.
+fn all_topics<W: Write>(out: &mut Out<W>, config: &Config) -> anyhow::Result<()> {
+    let mut names: Vec<String> = Vec::new();
+    let own = topics::TABLE.iter().filter(|spec| !spec.name.contains('<') && spec.writers != "upstream");
+    names.extend(config.sources.iter().map(|source| source.topic.clone()));
+    names.extend(own.map(|spec| spec.name.to_owned()));
+    names.push(topics::profile_state(&config.app));
+    names.push(topics::profile_dedup(&config.app));
+    names.extend(config.sources.iter().map(|source| topics::dlq(&source.name)));
+    names.sort();
+    names.dedup();
+    title(out, "Topics", names.len())?;
+    let rows: Vec<[String; 3]> = names
+        .into_iter()
+        .map(|name| {
+            let spec = topics::TABLE.iter().find(|spec| spec.covers(&name));
+            let (key, cleanup) = match spec {
+                Some(spec) => (format!("by {}", spec.key), spec.cleanup.to_string()),
+                None => ("by raw key".to_owned(), String::new()),
+            };
+            [name, key, cleanup]
+        })
+        .collect();
+    out.table("  ", &rows)
+}

@@ -1,0 +1,48 @@
+//! Catchment, the program: configuration, command line, and the wiring of the roles.
+//!
+//! The binary is this library's [`main`] and nothing else.
+
+mod cli;
+mod commands;
+pub mod config;
+mod definitions;
+mod demo;
+mod logging;
+pub mod metrics;
+mod out;
+mod sandbox;
+pub mod stop;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Runs the program with the arguments and the environment of the process.
+///
+/// The exit code is 0 if all went well, 1 if the work failed, 2 if the command line or a configuration, campaign or
+/// model file is wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Prints usage errors, `--help` and `--version`, and exits with 2 or 0.
+    let cli = cli::parse();
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    // Whoever read the output has seen enough, as in `catchment … | head`.
+    if error.is::<out::ClosedPipe>() {
+        return ExitCode::SUCCESS;
+    }
+    let (text, code) = if let Some(findings) = error.downcast_ref::<config::ConfigErrors>() {
+        (findings.to_string(), 2)
+    } else if let Some(usage) = error.downcast_ref::<commands::UsageError>() {
+        (format!("error: {usage}"), 2)
+    } else {
+        (format!("error: {error:#}"), 1)
+    };
+    // Where stderr is closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(code)
+}

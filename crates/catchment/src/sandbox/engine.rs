@@ -1,0 +1,350 @@
+//! The roles on the embedded log, in one thread: the wiring that production does over Kafka.
+
+use super::feed::{Feed, Input};
+use super::report::{Report, Stage, outcome_name};
+use crate::config::{self, Config};
+use crate::definitions::Definitions;
+use crate::metrics as names;
+use crate::stop::Stop;
+use catchment_contracts::wire::SchemaIds;
+use catchment_contracts::{EventType, headers};
+use catchment_domain::{KeySecret, Millis};
+use catchment_pipeline::ingest::{
+    Clock, IngestEffect, IngestSettings, IngestTask, Mapping, SourceSpec, Tombstone,
+};
+use catchment_pipeline::profile::{ProfileEffect, ProfileTask, Publish, Shared, SharedSettings};
+use catchment_pipeline::topology::{Shape, Topology};
+use catchment_runtime::{
+    BatchLimits, EmbeddedLane, EmbeddedLog, Headers, Lane, LaneConfig, Order, StepReport, TopicId,
+    TopicPartition,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Records that are fed before the roles catch up. Bounds what the log holds unread.
+const CHUNK: usize = 2_000;
+
+/// How far a run has come: records fed.
+pub(crate) type Progress<'a> = &'a mut dyn FnMut(u64);
+
+/// Where each record of a raw topic came from: source and line, by offset.
+type Origins = HashMap<TopicId, Vec<(usize, u64)>>;
+
+/// Ingest and profile over one embedded log.
+pub(crate) struct Engine {
+    topology: Topology,
+    log: EmbeddedLog,
+    sources: Vec<String>,
+    ingest: Lane<EmbeddedLane, IngestTask>,
+    profile: Lane<EmbeddedLane, ProfileTask>,
+    origins: Origins,
+    report: Report,
+    /// Arrival of the first record and the time that was reached.
+    span: Option<(Millis, Millis)>,
+}
+
+impl Engine {
+    /// Wires the roles of a configuration. The clock is that of the events, whatever the configuration says.
+    ///
+    /// # Errors
+    /// A configuration that can't be wired.
+    pub(crate) fn new(
+        config: &Config,
+        definitions: Definitions,
+        secret: KeySecret,
+    ) -> anyhow::Result<Engine> {
+        let topology = topology(config);
+        let log = EmbeddedLog::new(topology.table.clone());
+        let limits = BatchLimits {
+            records: usize::try_from(config.batch.max_records)?,
+            bytes: usize::try_from(config.batch.max_bytes.bytes())?,
+        };
+        let ingest = ingest_lane(config, &topology, &log, secret, limits)?;
+        let profile = profile_lane(config, &topology, &log, definitions, limits)?;
+        let sources = config.sources.iter().map(|source| source.name.clone()).collect();
+        let (origins, report) = (Origins::new(), Report::default());
+        Ok(Engine { topology, log, sources, ingest, profile, origins, report, span: None })
+    }
+
+    /// Takes the whole input, or as much as comes before a request to stop.
+    ///
+    /// # Errors
+    /// Input that can't be read, or a lane that can't go on.
+    pub(crate) fn run(&mut self, feed: &mut Feed, progress: Progress<'_>, stop: &Stop) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let reading = Instant::now();
+            let fed = self.feed(feed)?;
+            *self.report.stages.entry(Stage::Read).or_default() += reading.elapsed();
+            self.catch_up()?;
+            progress(self.report.events_in);
+            if fed < CHUNK || stop.requested() {
+                break;
+            }
+        }
+        self.report.elapsed += start.elapsed();
+        Ok(())
+    }
+
+    /// The input has ended: time stays at the last arrival, or goes on to `until`.
+    ///
+    /// # Errors
+    /// A lane that can't go on, or a time before the last arrival.
+    pub(crate) fn finish(&mut self, until: Option<Millis>) -> anyhow::Result<()> {
+        let start = Instant::now();
+        if let (Some(until), Some((_, last))) = (until, &mut self.span) {
+            anyhow::ensure!(until >= *last, "--until is before the last arrival in the input");
+            *last = until;
+            self.ingest.tasks_mut().for_each(|task| task.finish(until));
+            self.catch_up()?;
+        }
+        self.report.profiles = self.profile.tasks().map(|task| task.customers().len() as u64).sum();
+        self.report.timers_pending = self.profile.tasks().map(|task| task.pending_timers() as u64).sum();
+        self.report.elapsed += start.elapsed();
+        Ok(())
+    }
+
+    fn feed(&mut self, feed: &mut Feed) -> anyhow::Result<usize> {
+        let mut fed = 0;
+        while fed < CHUNK {
+            let Some(Input { source, line, arrival, bytes }) = feed.next()? else {
+                break;
+            };
+            let topic = self.topology.raw[source];
+            let mut headers = Headers::default();
+            headers.push(headers::SOURCE, self.sources[source].as_bytes());
+            let at = TopicPartition { topic, partition: 0 };
+            self.log.producer_append(at, arrival, None, Some(&bytes), headers)?;
+            self.origins.entry(topic).or_default().push((source, line));
+            let (first, _) = self.span.unwrap_or((arrival, arrival));
+            self.span = Some((first, arrival));
+            self.report.events_in += 1;
+            fed += 1;
+        }
+        Ok(fed)
+    }
+
+    /// Steps both roles until nothing is left to read.
+    fn catch_up(&mut self) -> anyhow::Result<()> {
+        loop {
+            let start = Instant::now();
+            let Engine { ingest, profile, report, sources, origins, topology, .. } = self;
+            let ingest = ingest.step(None, &mut |effect| count_ingest(report, sources, effect))?;
+            let between = Instant::now();
+            let profile = profile
+                .step(None, &mut |effect| count_profile(report, sources, &topology.raw, origins, effect))?;
+            record_step(report, Stage::Ingest, between - start, &ingest);
+            record_step(report, Stage::Profile, between.elapsed(), &profile);
+            if ingest.is_idle() && profile.is_idle() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What came of it so far.
+    pub(crate) fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The time that was reached.
+    pub(crate) fn now(&self) -> Millis {
+        self.span.map_or(0, |(_, last)| last)
+    }
+
+    /// The time that the data span.
+    pub(crate) fn span(&self) -> std::time::Duration {
+        let (first, last) = self.span.unwrap_or_default();
+        std::time::Duration::from_millis(u64::try_from(last - first).unwrap_or(0))
+    }
+
+    /// The log, to read what came of it.
+    pub(crate) fn log(&self) -> &EmbeddedLog {
+        &self.log
+    }
+
+    /// The topics.
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The line of the input that a raw record was.
+    pub(crate) fn line_of(&self, topic: TopicId, offset: u64) -> Option<u64> {
+        line_of(&self.origins, topic, offset)
+    }
+
+    /// Raw topic of a source.
+    pub(crate) fn raw_topic(&self, source: &str) -> Option<TopicId> {
+        self.sources.iter().position(|name| name == source).map(|at| self.topology.raw[at])
+    }
+}
+
+fn line_of(origins: &Origins, topic: TopicId, offset: u64) -> Option<u64> {
+    let at = usize::try_from(offset).ok()?;
+    origins.get(&topic)?.get(at).map(|(_, line)| *line)
+}
+
+fn record_step(report: &mut Report, stage: Stage, time: std::time::Duration, step: &StepReport) {
+    if step.is_idle() {
+        return;
+    }
+    *report.stages.entry(stage).or_default() += time;
+    let role = if stage == Stage::Ingest { "ingest" } else { "profile" };
+    metrics::histogram!(names::STEP_SECONDS, "role" => role, "phase" => "all").record(time.as_secs_f64());
+}
+
+fn topology(config: &Config) -> Topology {
+    Topology::new(&Shape {
+        app: &config.app,
+        partitions: u32::from(config.partitions),
+        sources: config.sources.iter().map(|source| (source.name.as_str(), source.topic.as_str())).collect(),
+        raw_partitions: 1,
+        dedup_window: u64::try_from(config.dedup.window.millis()).unwrap_or(0),
+    })
+}
+
+fn source_spec(source: &config::Source) -> anyhow::Result<SourceSpec> {
+    Ok(SourceSpec {
+        name: source.name.clone(),
+        topic: source.topic.clone(),
+        mapping: match source.mapping {
+            config::Mapping::Segment => Mapping::Segment,
+            config::Mapping::Hubspot => Mapping::Hubspot,
+            config::Mapping::Salesforce => Mapping::Salesforce,
+            config::Mapping::Contact => Mapping::Contact,
+            config::Mapping::Catalog => Mapping::Catalog,
+        },
+        arrival: source.arrival.as_deref().map(str::parse).transpose()?,
+        max_bytes: usize::try_from(source.max_bytes.bytes())?,
+        tombstone: match source.tombstone {
+            config::Tombstone::DeadLetter => Tombstone::DeadLetter,
+            config::Tombstone::Ignore => Tombstone::Ignore,
+        },
+        default_currency: source.default_currency.clone(),
+    })
+}
+
+fn ingest_lane(
+    config: &Config,
+    topology: &Topology,
+    log: &EmbeddedLog,
+    secret: KeySecret,
+    limits: BatchLimits,
+) -> anyhow::Result<Lane<EmbeddedLane, IngestTask>> {
+    let mut inputs: Vec<TopicPartition> = Vec::new();
+    for topic in &topology.raw {
+        let input = TopicPartition { topic: *topic, partition: 0 };
+        if !inputs.contains(&input) {
+            inputs.push(input);
+        }
+    }
+    let settings = IngestSettings {
+        sources: config.sources.iter().map(source_spec).collect::<anyhow::Result<_>>()?,
+        secret,
+        schemas: SchemaIds::builtin(),
+        clock: Clock::Event,
+        inputs: inputs.clone(),
+    };
+    let task = IngestTask::new(settings, &topology.table)?;
+    let lane = log.lane(&format!("{}.ingest", config.app), &format!("{}.ingest.0", config.app), &inputs)?;
+    let mut lane = Lane::new(lane, vec![task], |_| Some(0), LaneConfig { limits, order: Order::Arrival })?;
+    lane.restore()?;
+    Ok(lane)
+}
+
+fn profile_lane(
+    config: &Config,
+    topology: &Topology,
+    log: &EmbeddedLog,
+    definitions: Definitions,
+    limits: BatchLimits,
+) -> anyhow::Result<Lane<EmbeddedLane, ProfileTask>> {
+    let settings = SharedSettings {
+        sources: config.sources.iter().map(|source| (source.name.clone(), 1)).collect(),
+        profiles: topology.profiles,
+        state: topology.profile_state,
+        dedup: topology.profile_dedup,
+        triggers: topology.triggers,
+        decisions: topology.decisions,
+        schemas: SchemaIds::builtin(),
+        dedup_window: u64::try_from(config.dedup.window.millis())?,
+        dedup_limit: usize::try_from(config.dedup.max_entries)?,
+        publish: match config.profiles.publish {
+            config::Publish::Step => Publish::Step,
+            config::Publish::Event => Publish::Event,
+        },
+        event_clock: true,
+    };
+    let Definitions { models, campaigns } = definitions;
+    let shared = Arc::new(Shared { models, campaigns, settings });
+    let partitions = u32::from(config.partitions);
+    let tasks = (0..partitions).map(|partition| ProfileTask::new(partition, Arc::clone(&shared))).collect();
+    let inputs: Vec<TopicPartition> = (0..partitions)
+        .map(|partition| TopicPartition { topic: topology.customer_events, partition })
+        .collect();
+    let lane = log.lane(&format!("{}.profile", config.app), &format!("{}.profile.0", config.app), &inputs)?;
+    let task_of = |at: TopicPartition| usize::try_from(at.partition).ok();
+    let mut lane = Lane::new(lane, tasks, task_of, LaneConfig { limits, order: Order::Offset })?;
+    lane.restore()?;
+    Ok(lane)
+}
+
+fn count_ingest(report: &mut Report, sources: &[String], effect: IngestEffect) {
+    let name = |at: catchment_pipeline::ingest::SourceIndex| sources[usize::from(at.0)].clone();
+    match effect {
+        IngestEffect::Routed { source, kind } => routed(name(source), kind),
+        IngestEffect::Unattributed { source, kind } => {
+            routed(name(source), kind);
+            report.unattributed += 1;
+            metrics::counter!(names::UNATTRIBUTED, "source" => name(source)).increment(1);
+        }
+        IngestEffect::Item { .. } => report.catalog_items += 1,
+        IngestEffect::DeadLettered { source, code } => {
+            *report.dead_letters.entry(code.as_str()).or_default() += 1;
+            let source = source.map_or_else(String::new, name);
+            metrics::counter!(names::DEAD_LETTERS, "source" => source, "code" => code.as_str()).increment(1);
+        }
+        IngestEffect::Skipped { .. } | IngestEffect::AmountsDropped { .. } => {}
+    }
+}
+
+fn routed(source: String, kind: EventType) {
+    metrics::counter!(names::INGEST_EVENTS, "source" => source, "type" => kind.as_str()).increment(1);
+}
+
+fn count_profile(
+    report: &mut Report,
+    sources: &[String],
+    raw: &[TopicId],
+    origins: &Origins,
+    effect: ProfileEffect,
+) {
+    match effect {
+        ProfileEffect::Did(tally) => {
+            report.applied += tally.applied;
+            report.predictions += tally.predictions;
+            metrics::counter!(names::PROFILES_PUBLISHED).increment(tally.published);
+        }
+        ProfileEffect::Duplicate { source, event_id, offset, .. } => {
+            let topic = sources.iter().position(|name| *name == source).map(|at| raw[at]);
+            let line =
+                topic.zip(u64::try_from(offset).ok()).and_then(|(topic, at)| line_of(origins, topic, at));
+            metrics::counter!(names::DUPLICATES, "source" => source).increment(1);
+            report.duplicates.entry(event_id).or_default().extend(line);
+        }
+        ProfileEffect::Decided { campaign, outcome, reason } => {
+            let outcome_text = outcome_name(outcome);
+            *report.decisions.entry(outcome_text).or_default() += 1;
+            let labels = [("campaign", campaign.clone()), ("outcome", outcome_text.to_owned())];
+            metrics::counter!(names::DECISIONS, &labels).increment(1);
+            if outcome_text == "send" || outcome_text == "deferred" {
+                report.triggers += 1;
+                metrics::counter!(names::TRIGGERS, "campaign" => campaign.clone()).increment(1);
+            }
+            *report.reasons.entry((campaign, outcome_text, reason)).or_default() += 1;
+        }
+        ProfileEffect::Orphaned { campaign } => {
+            tracing::warn!(campaign, "a timer was dropped: its campaign is not configured any more");
+        }
+    }
+}

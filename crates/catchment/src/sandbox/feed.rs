@@ -1,0 +1,87 @@
+//! The input: one file for each source, merged by time of arrival.
+
+use crate::config::{Config, Source};
+use anyhow::Context as _;
+use catchment_connectors::files::{LineLimits, Lines};
+use catchment_domain::Millis;
+use catchment_pipeline::ingest::ArrivalPath;
+use std::path::Path;
+
+/// A record of the input, as its source would send it.
+#[derive(Debug)]
+pub(crate) struct Input {
+    /// Place of the source in the configuration.
+    pub(crate) source: usize,
+    /// Line of the source's file, from 1.
+    pub(crate) line: u64,
+    /// When it arrived.
+    pub(crate) arrival: Millis,
+    /// Its bytes.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Reads the files of all sources in order of arrival, ties in order of the configuration. Holds one line of each.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    readers: Vec<Reader>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    lines: Lines,
+    path: Option<ArrivalPath>,
+    arrival: Millis,
+    head: Option<Input>,
+}
+
+impl Feed {
+    /// Opens `<source>.ndjson` of each configured source.
+    ///
+    /// # Errors
+    /// A file that is missing or can't be read.
+    pub(crate) fn open(config: &Config, directory: &Path) -> anyhow::Result<Feed> {
+        let readers = config.sources.iter().map(|source| Reader::open(source, directory));
+        let mut feed = Feed { readers: readers.collect::<anyhow::Result<_>>()? };
+        for source in 0..feed.readers.len() {
+            feed.readers[source].advance(source)?;
+        }
+        Ok(feed)
+    }
+
+    /// The record that arrived first among those not yet taken; `None` at the end.
+    ///
+    /// # Errors
+    /// A file that can't be read on.
+    pub(crate) fn next(&mut self) -> anyhow::Result<Option<Input>> {
+        let heads = self.readers.iter().enumerate();
+        let first = heads.filter_map(|(source, reader)| Some((reader.head.as_ref()?.arrival, source))).min();
+        let Some((_, source)) = first else { return Ok(None) };
+        let reader = &mut self.readers[source];
+        let taken = reader.head.take();
+        reader.advance(source)?;
+        Ok(taken)
+    }
+}
+
+impl Reader {
+    fn open(source: &Source, directory: &Path) -> anyhow::Result<Reader> {
+        let path = directory.join(format!("{}.ndjson", source.name));
+        let limit = usize::try_from(source.max_bytes.bytes()).unwrap_or(usize::MAX);
+        let lines = Lines::open(&path, LineLimits::new(limit))
+            .with_context(|| format!("source `{}` needs its records in a file", source.name))?;
+        let path = source.arrival.as_deref().map(str::parse).transpose()?;
+        Ok(Reader { lines, path, arrival: 0, head: None })
+    }
+
+    fn advance(&mut self, source: usize) -> anyhow::Result<()> {
+        let Some(line) = self.lines.next_line()? else {
+            return Ok(());
+        };
+        let stated = self.path.as_ref().and_then(|path| path.read(line.bytes));
+        // A file is in order of arrival, whatever its records say: time never runs backwards within it.
+        self.arrival = stated.map_or(self.arrival, |stated| stated.max(self.arrival));
+        self.head =
+            Some(Input { source, line: line.number, arrival: self.arrival, bytes: line.bytes.to_vec() });
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! What came of a run, in numbers.
+
+use crate::config::Config;
+use catchment_domain::campaign::Outcome;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// A stage of the pipeline, for its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Reading the input.
+    Read,
+    /// Decode, check, map, route.
+    Ingest,
+    /// Deduplicate, fold, score, decide.
+    Profile,
+}
+
+impl Stage {
+    fn as_str(self) -> &'static str {
+        match self {
+            Stage::Read => "read",
+            Stage::Ingest => "ingest",
+            Stage::Profile => "profile",
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// Records read, of all sources.
+    pub(crate) events_in: u64,
+    /// Event ids that came again, with the lines on which they did, as dropped by profile.
+    pub(crate) duplicates: BTreeMap<String, Vec<u64>>,
+    /// Dead letters by code.
+    pub(crate) dead_letters: BTreeMap<&'static str, u64>,
+    /// Events without an identifier.
+    pub(crate) unattributed: u64,
+    /// Products written.
+    pub(crate) catalog_items: u64,
+    /// Events applied to profiles.
+    pub(crate) applied: u64,
+    /// Profiles at the end.
+    pub(crate) profiles: u64,
+    /// Scores computed.
+    pub(crate) predictions: u64,
+    /// Triggers published.
+    pub(crate) triggers: u64,
+    /// Decisions by outcome.
+    pub(crate) decisions: BTreeMap<&'static str, u64>,
+    /// Decisions by campaign, outcome and reason.
+    pub(crate) reasons: BTreeMap<(String, &'static str, &'static str), u64>,
+    /// Timers that are still due.
+    pub(crate) timers_pending: u64,
+    /// Time spent, by stage.
+    pub(crate) stages: BTreeMap<Stage, Duration>,
+    /// Time spent in all.
+    pub(crate) elapsed: Duration,
+}
+
+/// The numbers as one JSON object.
+#[derive(Serialize)]
+struct Json<'a, D> {
+    events_in: u64,
+    duplicates: D,
+    dead_letters: &'a BTreeMap<&'static str, u64>,
+    unattributed: u64,
+    catalog_items: u64,
+    profiles: u64,
+    predictions: u64,
+    triggers: u64,
+    decisions: &'a BTreeMap<&'static str, u64>,
+    timers_pending: u64,
+    seconds: f64,
+}
+
+/// Name of an outcome, as in the contract of decisions.
+pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Send => "send",
+        Outcome::Deferred => "deferred",
+        Outcome::Suppressed => "suppressed",
+        Outcome::HeldOut => "held_out",
+        Outcome::Expired => "expired",
+    }
+}
+
+impl Report {
+    /// Number of duplicates dropped.
+    pub(crate) fn duplicate_count(&self) -> u64 {
+        self.duplicates.values().map(|lines| lines.len() as u64).sum()
+    }
+
+    /// The numbers as JSON; `seconds` is the time that the run took.
+    pub(crate) fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&self.json(self.duplicate_count(), self.elapsed.as_secs_f64()))
+    }
+
+    /// As [`to_json`](Self::to_json), with the duplicates one by one. `seconds` is the time that the data span, so
+    /// that the same input gives the same bytes.
+    pub(crate) fn to_summary(&self, span: Duration) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(&self.json(&self.duplicates, span.as_secs_f64()))
+    }
+
+    fn json<D: Serialize>(&self, duplicates: D, seconds: f64) -> Json<'_, D> {
+        Json {
+            events_in: self.events_in,
+            duplicates,
+            dead_letters: &self.dead_letters,
+            unattributed: self.unattributed,
+            catalog_items: self.catalog_items,
+            profiles: self.profiles,
+            predictions: self.predictions,
+            triggers: self.triggers,
+            decisions: &self.decisions,
+            timers_pending: self.timers_pending,
+            seconds,
+        }
+    }
+
+    /// The numbers for people.
+    pub(crate) fn human(&self, config: &Config) -> String {
+        let mut text = String::new();
+        let dead: u64 = self.dead_letters.values().sum();
+        let mut line = |name: &str, count: u64, what: &str| {
+            let _ = writeln!(text, "{name:<11} {count:>7}  {what}");
+        };
+        line("events in", self.events_in, &format!("records of {} sources", config.sources.len()));
+        line("duplicates", self.duplicate_count(), "dropped: the same event came again");
+        line("dead", dead, "letters, each with its reason and its bytes");
+        for (code, count) in &self.dead_letters {
+            line("", *count, code);
+        }
+        line("nobody's", self.unattributed, "events without an identifier");
+        line("catalog", self.catalog_items, "products");
+        line("profiles", self.profiles, &format!("from {} distinct events", self.applied));
+        line("predictions", self.predictions, "scores");
+        line("decisions", self.decisions.values().sum(), "");
+        for ((campaign, outcome, reason), count) in &self.reasons {
+            line("", *count, &format!("{campaign}: {outcome} ({reason})"));
+        }
+        line("triggers", self.triggers, "published");
+        text
+    }
+
+    /// Time by stage, for people.
+    pub(crate) fn times(&self) -> String {
+        let mut text = String::new();
+        for (stage, time) in &self.stages {
+            let _ = writeln!(text, "{:<11} {:>9.3} s", stage.as_str(), time.as_secs_f64());
+        }
+        let _ = writeln!(text, "{:<11} {:>9.3} s", "in all", self.elapsed.as_secs_f64());
+        text
+    }
+}

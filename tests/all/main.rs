@@ -1,0 +1,14 @@
+//! Tests over the workspace as a whole and over the program as a user starts it.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod directions;
+#[cfg(test)]
+mod shop;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tidy;
