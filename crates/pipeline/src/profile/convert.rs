@@ -1,6 +1,6 @@
 //! Between contract records and domain values: names change, nothing is decided.
 
-use catchment_contracts as wire;
+use catchment_contracts::{self as wire, CustomerEvent};
 use catchment_domain::campaign::{self, Channel, Decision, Ledger, Sent, Timer};
 use catchment_domain::event::{
     ConsentStatement, ConsentStatus, EventKind, LineItem, OrderTotal, SurveyResponse, TraitChange,
@@ -8,8 +8,9 @@ use catchment_domain::event::{
 use catchment_domain::profile::{self, Profile, Text};
 use catchment_domain::{Event, Identifier, IdentifierType, NodeKey, NodeRef};
 
-/// A canonical event as the domain sees it.
-pub(super) fn event<'a>(record: &wire::CustomerEvent<'a>) -> Event<'a> {
+/// A canonical event as the domain sees it. Lists are converted where they stand: their elements have the same size,
+/// so the standard library reuses the allocation.
+pub(super) fn event(record: CustomerEvent<'_>) -> Event<'_> {
     Event {
         id: record.event_id,
         source: record.source,
@@ -17,17 +18,17 @@ pub(super) fn event<'a>(record: &wire::CustomerEvent<'a>) -> Event<'a> {
         name: record.event,
         occurred_at: record.occurred_at,
         received_at: record.received_at,
-        identifiers: record.identifiers.iter().map(identifier).collect(),
-        traits: record.traits.iter().map(|t| TraitChange { name: t.name, value: t.value }).collect(),
-        consents: record.consents.iter().map(consent).collect(),
+        identifiers: record.identifiers.into_iter().map(identifier).collect(),
+        traits: record.traits.into_iter().map(|t| TraitChange { name: t.name, value: t.value }).collect(),
+        consents: record.consents.into_iter().map(consent).collect(),
         currency: record.currency,
-        items: record.items.iter().map(item).collect(),
-        order: record.order.as_ref().map(|order| OrderTotal {
+        items: record.items.into_iter().map(item).collect(),
+        order: record.order.map(|order| OrderTotal {
             order_id: order.order_id,
             total: order.total,
             units: order.units,
         }),
-        survey: record.survey.as_ref().map(|survey| SurveyResponse {
+        survey: record.survey.map(|survey| SurveyResponse {
             survey: survey.survey,
             question: survey.question,
             score: survey.score,
@@ -47,7 +48,7 @@ fn kind(kind: wire::EventType) -> EventKind {
     }
 }
 
-fn identifier<'a>(record: &wire::Identifier<'a>) -> Identifier<'a> {
+fn identifier(record: wire::Identifier<'_>) -> Identifier<'_> {
     let node = NodeRef { kind: identifier_type(record.r#type), key: NodeKey(record.key) };
     Identifier { node, value: record.value }
 }
@@ -73,7 +74,7 @@ pub(super) fn wire_identifier_type(kind: IdentifierType) -> wire::IdentifierType
     }
 }
 
-fn consent<'a>(record: &wire::ConsentStatement<'a>) -> ConsentStatement<'a> {
+fn consent(record: wire::ConsentStatement<'_>) -> ConsentStatement<'_> {
     ConsentStatement { purpose: record.purpose, status: consent_status(record.status), at: record.at }
 }
 
@@ -93,7 +94,7 @@ fn wire_consent_status(status: ConsentStatus) -> wire::ConsentStatus {
     }
 }
 
-fn item<'a>(record: &wire::LineItem<'a>) -> LineItem<'a> {
+fn item(record: wire::LineItem<'_>) -> LineItem<'_> {
     LineItem {
         product_id: record.product_id,
         sku: record.sku,
