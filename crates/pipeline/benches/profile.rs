@@ -11,11 +11,12 @@ use catchment_contracts::{
     CustomerEvent, EventType, Identifier, IdentifierType, LineItem, OrderTotal, TraitChange,
 };
 use catchment_domain::model::{Model, ModelFile};
-use catchment_domain::{IdentifierType as Kind, KeySecret};
-use catchment_pipeline::profile::{ProfileTask, Publish, Shared, SharedSettings};
+use catchment_domain::{IdentifierType as Kind, KeySecret, Profile};
+use catchment_pipeline::profile::{ProfileTask, Publish, Shared, SharedSettings, event};
 use catchment_pipeline::topology::{Shape, Topology};
 use catchment_runtime::{Headers, Offset, Record, Step, Task};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -152,13 +153,17 @@ golden:
     score: 0.06913842034334682
 ";
 
+fn model() -> Model {
+    let file: ModelFile = serde_saphyr::from_str(MODEL).unwrap();
+    Model::new(file).unwrap()
+}
+
 fn task(publish: Publish) -> ProfileTask {
     let sources = vec![("behaviour", "behaviour.events")];
     let shape = Shape { app: "bench", partitions: 1, sources, raw_partitions: 1, dedup_window: 172_800_000 };
     let topology = Topology::new(&shape);
-    let file: ModelFile = serde_saphyr::from_str(MODEL).unwrap();
     let shared = Shared {
-        models: vec![Model::new(file).unwrap()],
+        models: vec![model()],
         campaigns: Vec::new(),
         settings: SharedSettings {
             sources: vec![("behaviour".to_owned(), 1)],
@@ -215,6 +220,19 @@ fn whole(c: &mut Criterion) {
     group.finish();
 }
 
+/// Decodes and folds the whole stream into profiles, and asks for something after each event.
+fn fold(stream: &[([u8; 16], Vec<u8>)], mut then: impl FnMut(&Profile, i64)) -> usize {
+    let mut profiles: HashMap<[u8; 16], Profile> = HashMap::new();
+    for (key, value) in stream {
+        let (_, datum) = wire::split(value).unwrap();
+        let event = event(CustomerEvent::decode(datum).unwrap());
+        let profile = profiles.entry(*key).or_default();
+        profile.apply(&event);
+        then(profile, event.received_at);
+    }
+    profiles.len()
+}
+
 fn parts(c: &mut Criterion) {
     let stream = stream();
     let mut group = c.benchmark_group("profile_parts");
@@ -225,6 +243,15 @@ fn parts(c: &mut Criterion) {
                 let (_, datum) = wire::split(value).unwrap();
                 black_box(CustomerEvent::decode(datum).unwrap());
             }
+        });
+    });
+    group.bench_function("fold", |b| b.iter(|| black_box(fold(&stream, |_, _| ()))));
+    let model = model();
+    group.bench_function("fold_and_score", |b| {
+        b.iter(|| {
+            black_box(fold(&stream, |profile, now| {
+                black_box(model.score(profile, now));
+            }))
         });
     });
     group.finish();

@@ -11,6 +11,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub use convert::event;
 pub use fold::{Shared, SharedSettings};
 pub use stored::{Customer, StoredLedger};
 pub use task::{ProfileEffect, ProfileTask, Publish, Tally};

@@ -10,7 +10,8 @@ use catchment_domain::{Event, Identifier, IdentifierType, NodeKey, NodeRef};
 
 /// A canonical event as the domain sees it. Lists are converted where they stand: their elements have the same size,
 /// so the standard library reuses the allocation.
-pub(super) fn event(record: CustomerEvent<'_>) -> Event<'_> {
+#[must_use]
+pub fn event(record: CustomerEvent<'_>) -> Event<'_> {
     Event {
         id: record.event_id,
         source: record.source,
