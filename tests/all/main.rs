@@ -7,6 +7,8 @@ mod cli;
 #[cfg(test)]
 mod directions;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod shop;
 #[cfg(test)]
 mod support;

@@ -46,6 +46,15 @@ pub(crate) enum Command {
         /// Shell
         shell: clap_complete::Shell,
     },
+    /// Write what is generated of the pages in a directory; `cargo xtask docs` calls it
+    #[command(hide = true)]
+    Docs {
+        /// Directory of the pages
+        directory: PathBuf,
+        /// Write nothing, and fail if a page is stale
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -150,7 +159,7 @@ pub(crate) fn parse() -> Cli {
     match &mut cli.command {
         Command::Demo(args) => args.log = cli.log,
         Command::Sandbox(args) => args.log = cli.log,
-        Command::Config(_) | Command::Contracts(_) | Command::Completions { .. } => {}
+        Command::Config(_) | Command::Contracts(_) | Command::Completions { .. } | Command::Docs { .. } => {}
     }
     cli
 }
@@ -164,7 +173,8 @@ mod tests {
         command().debug_assert();
         let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
         let command = Cli::command();
-        let mut commands: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut commands: Vec<&str> = shown.map(clap::Command::get_name).collect();
         grouped.sort_unstable();
         commands.sort_unstable();
         assert_eq!(grouped, commands);

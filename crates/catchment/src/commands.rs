@@ -7,7 +7,7 @@ use clap_complete::generate;
 
 use crate::cli::{Cli, Command, ConfigCommand, ContractsCommand};
 use crate::out::Out;
-use crate::{cli, demo, logging, sandbox};
+use crate::{cli, demo, docs, logging, sandbox};
 
 /// The command line asks for something that there is not.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Contracts(ContractsCommand::List { name: Some(name), json }) => {
             contracts::fields(&mut Out::stdout(), &name, json)
         }
+        Command::Docs { directory, check } => docs::run(&directory, check),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             generate(shell, &mut cli::command(), "catchment", &mut script);

@@ -7,6 +7,7 @@ mod commands;
 pub mod config;
 mod definitions;
 mod demo;
+pub mod docs;
 mod logging;
 pub mod metrics;
 mod out;

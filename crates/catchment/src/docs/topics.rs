@@ -1,0 +1,40 @@
+//! `docs/topics.md`: what each topic is.
+
+use catchment_contracts::topics::{self, TABLE};
+use catchment_pipeline::topology::{Shape, Topology};
+
+use super::{code, table};
+
+const APP: &str = "app";
+
+pub(super) fn topics() -> anyhow::Result<String> {
+    let wired = wired();
+    let rows = TABLE.iter().map(|spec| {
+        let written = wired.contains(&spec.name);
+        [
+            code(spec.name),
+            spec.key.to_string(),
+            spec.cleanup.to_string(),
+            spec.timestamps.to_string(),
+            spec.writers.to_owned(),
+            spec.readers.to_owned(),
+            if spec.personal { "yes" } else { "no" }.to_owned(),
+            if written { "yes" } else { "not yet" }.to_owned(),
+        ]
+    });
+    Ok(table(["topic", "key", "cleanup", "time", "written by", "read by", "personal", "in use"], rows))
+}
+
+/// Rows of the table that the program makes topics for today.
+fn wired() -> Vec<&'static str> {
+    let sources = vec![
+        ("behaviour", topics::BEHAVIOUR_EVENTS),
+        ("crm", topics::CRM_CONTACTS),
+        ("catalog", topics::CATALOG_ITEMS_RAW),
+    ];
+    let shape = Shape { app: APP, partitions: 1, sources, raw_partitions: 1, dedup_window: 1 };
+    let topology = Topology::new(&shape);
+    let candidates = TABLE.iter().map(|spec| (spec.name, spec.name.replace("<app>", APP)));
+    let candidates = candidates.map(|(row, name)| (row, name.replace("<source>", "behaviour")));
+    candidates.filter(|(_, name)| topology.table.find(name).is_some()).map(|(row, _)| row).collect()
+}
