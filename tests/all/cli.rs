@@ -33,7 +33,7 @@ fn help_tells_a_newcomer_what_to_do() {
         "\n  contracts ",
         "Set up:\n  completions ",
         "Examples:\n  catchment demo\n",
-        "Exit codes:\n  0  all went well\n  1  the work failed\n  2  ",
+        "Exit codes:\n  0  all went well\n  1  the work failed, or was stopped before its end\n  2  ",
         "--log-format",
     ] {
         assert!(help.contains(part), "{part:?} is not in\n{help}");

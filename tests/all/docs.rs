@@ -96,7 +96,11 @@ fn refused_examples_are_refused_as_the_page_says() {
     let path = directory.path();
     let lines: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
     fs::write(path.join("web.ndjson"), lines.join("\n")).unwrap();
-    fs::write(path.join("c.yaml"), "sources: [{name: web, topic: t, mapping: segment}]\n").unwrap();
+    fs::write(
+        path.join("c.yaml"),
+        "sources: [{name: web, topic: t, mapping: segment, arrival: receivedAt}]\n",
+    )
+    .unwrap();
     let arguments = ["sandbox", "--config", "c.yaml", "--input", ".", "--output", "out"];
     let (code, _, error) = finished(catchment(&arguments).current_dir(path));
     assert_eq!(code, 0, "{error}");

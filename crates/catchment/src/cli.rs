@@ -129,9 +129,9 @@ Examples:
 
 Exit codes:
   0  all went well
-  1  the work failed
+  1  the work failed, or was stopped before its end
   2  the command line, or a configuration, campaign or model file is wrong
-  130, 143  stopped at once by a second SIGINT or SIGTERM; the first one stops in order, with 0";
+  130, 143  stopped at once by a second SIGINT or SIGTERM; the first one stops in order";
 
 /// The command line with its commands in groups.
 pub(crate) fn command() -> clap::Command {

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         out.text(&story)?;
     }
     out.line("")?;
-    out.line("Next: catchment sandbox --config … --input … --output … runs your own files; docs/ says how.")
+    out.line("Next: catchment sandbox --config … --input … --output … runs your own files; docs/sandbox.md says how.")
 }
 
 /// A bar on standard error; nothing where that is no terminal.

@@ -13,6 +13,7 @@ pub mod metrics;
 mod out;
 mod sandbox;
 pub mod stop;
+mod wiring;
 
 use std::io::Write as _;
 use std::process::ExitCode;

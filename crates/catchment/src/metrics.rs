@@ -43,6 +43,10 @@ metrics! {
         "Events that ingest took.";
     DEAD_LETTERS = "catchment_dead_letters_total", Counter, ["source", "code"],
         "Records that went to the dead letters.";
+    SKIPPED = "catchment_ingest_skipped_total", Counter, ["source", "reason"],
+        "Records that were fine and said nothing.";
+    AMOUNTS_DROPPED = "catchment_amounts_dropped_total", Counter, ["source"],
+        "Records whose amounts were left out, because nobody lists their currency.";
     DUPLICATES = "catchment_duplicates_total", Counter, ["source"],
         "Events that had been seen before and were left out.";
     UNATTRIBUTED = "catchment_unattributed_total", Counter, ["source"],

@@ -82,17 +82,17 @@ error_codes! {
         "A value is of the right type but outside what the contract allows."
         "Compare the value with the limits in the contract's field list (`catchment contracts list`)."
     BadTimestamp "bad_timestamp"
-        "A time is not RFC 3339, or lies outside the years that can be stored."
+        "A time is not RFC 3339."
         "Send times such as 2026-03-05T09:00:00.000Z, with an offset."
     NullValue "null_value"
         "The record has no value, and its source does not say what a deletion means."
-        "Set the source's `tombstone` to `delete` or `ignore`, then replay."
+        "If such records mean nothing, set the source's `tombstone` to `ignore`."
     UnknownSource "unknown_source"
         "Several sources share the topic, and the record names none of them."
-        "Have the producer set the header `catchment.source` to the name of a configured source, then replay."
+        "Have the producer set the header `catchment.source` to the name of a configured source."
     RecordTooLarge "record_too_large"
         "What Catchment would write for the record exceeds the largest record that the log takes."
-        "Find out what made it so large (`catchment dlq show`), then raise `max.message.bytes` of the output topic and replay."
+        "Find out what made it so large; `max.message.bytes` of the output topic can be raised."
 }
 
 impl fmt::Display for ErrorCode {

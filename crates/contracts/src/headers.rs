@@ -7,7 +7,7 @@ pub const TRACESTATE: &str = "tracestate";
 
 /// Name of the configured source, where several share a topic.
 pub const SOURCE: &str = "catchment.source";
-/// Up to which arrival time sources are read: a [`crate::Watermark`], without a schema id.
+/// Up to which arrival time sources are read: a version byte and a [`crate::Watermark`]; see [`crate::watermark`].
 pub const WATERMARK: &str = "catchment.watermark";
 
 /// Schema id of the key in a header, the newer form of the wire format.

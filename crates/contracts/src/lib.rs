@@ -18,6 +18,7 @@ mod generated;
 pub mod headers;
 pub mod render;
 pub mod topics;
+pub mod watermark;
 pub mod wire;
 
 pub use avro::{DecodeError, DecodeErrorKind};

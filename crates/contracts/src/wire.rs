@@ -26,6 +26,14 @@ pub enum WireError {
         /// The first byte.
         found: u8,
     },
+    /// A record of our own under a schema that this program does not write: of another release, or not ours.
+    #[error("schema id {found}, where this program knows {expected}")]
+    OtherSchema {
+        /// The id of the value.
+        found: u32,
+        /// The id that is known.
+        expected: u32,
+    },
 }
 
 /// Appends the header; the datum follows.
@@ -47,6 +55,19 @@ pub fn split(bytes: &[u8]) -> Result<(SchemaId, &[u8]), WireError> {
         Ok((SchemaId(u32::from_be_bytes([a, b, c, d])), datum))
     } else {
         Err(WireError::BadMagic { found: magic })
+    }
+}
+
+/// The datum of a value of our own, whose schema must have this id: our decoders read the schema they were generated
+/// from and no other.
+///
+/// # Errors
+///
+/// As [`split`], and [`WireError::OtherSchema`].
+pub fn datum(bytes: &[u8], id: SchemaId) -> Result<&[u8], WireError> {
+    match split(bytes)? {
+        (found, datum) if found == id => Ok(datum),
+        (found, _) => Err(WireError::OtherSchema { found: found.0, expected: id.0 }),
     }
 }
 

@@ -131,11 +131,18 @@ impl KeySecret {
         NodeKey(key)
     }
 
+    /// A key of its own for another purpose, which gives nothing away about this secret. `purpose` is a constant text
+    /// that nothing else uses.
+    #[must_use]
+    pub fn derived(&self, purpose: &'static str) -> [u8; 32] {
+        blake3::derive_key(purpose, &self.0)
+    }
+
     /// Eight bytes that tell one secret from another without giving it away: what is stored to refuse a start with
     /// a secret that state was not made with.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 8] {
-        let hash = blake3::derive_key("catchment 2026 fingerprint of the identity secret", &self.0);
+        let hash = self.derived("catchment 2026 fingerprint of the identity secret");
         let mut out = [0; 8];
         out.copy_from_slice(&hash[..8]);
         out

@@ -87,7 +87,7 @@ fn scale(digits: impl Iterator<Item = u8>, count: usize, shift: i64) -> Result<i
             // The first digit that is cut off decides the rounding; it counts only where it stands right behind
             // the last digit kept.
             if seen == keep && digit >= b'5' {
-                value += 1;
+                value = value.checked_add(1).ok_or(NotAnAmount::TooLarge)?;
             }
             break;
         }
@@ -150,6 +150,8 @@ mod tests {
         check("1e400", 2, Err(NotAnAmount::TooLarge));
         check(&"9".repeat(400), 2, Err(NotAnAmount::TooLarge));
         check("90000000000000.01", 2, Err(NotAnAmount::TooLarge));
+        check("92233720368547758.075", 2, Err(NotAnAmount::TooLarge));
+        check("9223372036854775807.9", 0, Err(NotAnAmount::TooLarge));
         for text in ["", "-", ".5", "abc", "1e", "1e+", "NaN", "0x10", "1,5"] {
             check(text, 2, Err(NotAnAmount::Syntax));
         }

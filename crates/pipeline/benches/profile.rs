@@ -161,7 +161,7 @@ fn model() -> Model {
 fn task(publish: Publish) -> ProfileTask {
     let sources = vec![("behaviour", "behaviour.events")];
     let shape = Shape { app: "bench", partitions: 1, sources, raw_partitions: 1, dedup_window: 172_800_000 };
-    let topology = Topology::new(&shape);
+    let topology = Topology::new(&shape).unwrap();
     let shared = Shared {
         models: vec![model()],
         campaigns: Vec::new(),
@@ -173,7 +173,9 @@ fn task(publish: Publish) -> ProfileTask {
             triggers: topology.triggers,
             decisions: topology.decisions,
             schemas: SchemaIds::builtin(),
+            dedup_key: [7; 32],
             dedup_window: 172_800_000,
+            timer_grace: 5_000,
             dedup_limit: 10_000_000,
             publish,
             event_clock: false,

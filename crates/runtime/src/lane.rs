@@ -258,7 +258,8 @@ impl<L: Log, T: Task> Lane<L, T> {
         }
         self.report.records = self.batch.len();
         self.report.bytes = self.batch.bytes();
-        self.report.full = self.batch.len() >= limits.records || self.batch.bytes() >= limits.bytes;
+        // A batch ends before the record that would pass the limit, so one that is nearly full may have more behind it.
+        self.report.full = self.batch.len() >= limits.records || self.batch.bytes() > limits.bytes / 2;
         Ok(())
     }
 

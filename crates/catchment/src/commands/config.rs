@@ -97,15 +97,9 @@ fn trigger(campaign: &Campaign) -> String {
 
 /// The topics of the sources, and those that Catchment itself needs.
 fn all_topics<W: Write>(out: &mut Out<W>, config: &Config) -> anyhow::Result<()> {
-    let mut names: Vec<String> = Vec::new();
-    let own = topics::TABLE.iter().filter(|spec| !spec.name.contains('<') && spec.writers != "upstream");
-    names.extend(config.sources.iter().map(|source| source.topic.clone()));
-    names.extend(own.map(|spec| spec.name.to_owned()));
-    names.push(topics::profile_state(&config.app));
-    names.push(topics::profile_dedup(&config.app));
-    names.extend(config.sources.iter().map(|source| topics::dlq(&source.name)));
+    let topology = crate::wiring::topology(config, 1)?;
+    let mut names: Vec<String> = topology.table.iter().map(|(_, spec)| spec.name.clone()).collect();
     names.sort();
-    names.dedup();
     title(out, "Topics", names.len())?;
     let rows: Vec<[String; 3]> = names
         .into_iter()

@@ -133,6 +133,8 @@ sections! {
         batch: Batch = Batch { max_records: 10_000, max_bytes: Size(4 << 20) } => Kind::Section(Batch::KEYS),
         /// How repeated deliveries of one event are recognised.
         dedup: Dedup = Dedup { window: Span::hours(48), max_entries: 1_000_000 } => Kind::Section(Dedup::KEYS),
+        /// How decisions wait.
+        timers: Timers = Timers { grace: Span::of_millis(5_000) } => Kind::Section(Timers::KEYS),
         /// How profiles are published.
         profiles: Profiles = Profiles { publish: Publish::Step } => Kind::Section(Profiles::KEYS),
         /// Files of the models that score profiles.
@@ -187,6 +189,13 @@ sections! {
         /// Most event ids remembered in a partition; beyond, the oldest are forgotten early. An id takes about 24
         /// bytes.
         max_entries: u64 = 1_000_000 => Kind::Integer { least: 1, most: 1_000_000_000 },
+    }
+
+    /// How decisions wait.
+    Timers {
+        /// How long a decision that waits for an exception (`after … unless …`) waits at least from when its event was
+        /// read, for what arrives right behind it: a phone that was offline sends a cart and its order together.
+        grace: Span = Span::of_millis(5_000) => Kind::Span { least: Span::of_millis(0), most: Span::hours(24) },
     }
 
     /// How profiles are published.

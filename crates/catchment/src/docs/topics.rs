@@ -33,7 +33,7 @@ fn wired() -> Vec<&'static str> {
         ("catalog", topics::CATALOG_ITEMS_RAW),
     ];
     let shape = Shape { app: APP, partitions: 1, sources, raw_partitions: 1, dedup_window: 1 };
-    let topology = Topology::new(&shape);
+    let Ok(topology) = Topology::new(&shape) else { return Vec::new() };
     let candidates = TABLE.iter().map(|spec| (spec.name, spec.name.replace("<app>", APP)));
     let candidates = candidates.map(|(row, name)| (row, name.replace("<source>", "behaviour")));
     candidates.filter(|(_, name)| topology.table.find(name).is_some()).map(|(row, _)| row).collect()

@@ -2,21 +2,21 @@
 
 use super::feed::{Feed, Input};
 use super::report::{Report, Stage, outcome_name};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::definitions::Definitions;
 use crate::metrics as names;
 use crate::stop::Stop;
+use crate::wiring;
+use catchment_connectors::files::LineLimits;
 use catchment_contracts::wire::SchemaIds;
 use catchment_contracts::{EventType, headers};
+use catchment_domain::time::format_rfc3339;
 use catchment_domain::{KeySecret, Millis};
-use catchment_pipeline::ingest::{
-    Clock, IngestEffect, IngestSettings, IngestTask, Mapping, SourceSpec, Tombstone,
-};
-use catchment_pipeline::profile::{ProfileEffect, ProfileTask, Publish, Shared, SharedSettings};
-use catchment_pipeline::topology::{Shape, Topology};
+use catchment_pipeline::ingest::{Clock, IngestEffect, IngestSettings, IngestTask};
+use catchment_pipeline::profile::{ProfileEffect, ProfileTask};
+use catchment_pipeline::topology::Topology;
 use catchment_runtime::{
-    BatchLimits, EmbeddedLane, EmbeddedLog, Headers, Lane, LaneConfig, Order, StepReport, TopicId,
-    TopicPartition,
+    EmbeddedLane, EmbeddedLog, Headers, Lane, LaneConfig, Order, StepReport, TopicId, TopicPartition,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Wires the roles of a configuration. The clock is that of the events, whatever the configuration says.
+    /// Wires the roles of a configuration; its raw topics have one partition. The clock is that of the events, whatever the configuration says.
     ///
     /// # Errors
     /// A configuration that can't be wired.
@@ -54,14 +54,11 @@ impl Engine {
         definitions: Definitions,
         secret: KeySecret,
     ) -> anyhow::Result<Engine> {
-        let topology = topology(config);
-        let log = EmbeddedLog::new(topology.table.clone());
-        let limits = BatchLimits {
-            records: usize::try_from(config.batch.max_records)?,
-            bytes: usize::try_from(config.batch.max_bytes.bytes())?,
-        };
-        let ingest = ingest_lane(config, &topology, &log, secret, limits)?;
-        let profile = profile_lane(config, &topology, &log, definitions, limits)?;
+        let topology = wiring::topology(config, 1)?;
+        // A dead letter holds its record whole, with headers about it, however large a line of a file is.
+        let log = EmbeddedLog::with_record_limit(topology.table.clone(), 2 * LineLimits::HARD_LIMIT);
+        let profile = profile_lane(config, &topology, &log, definitions, &secret)?;
+        let ingest = ingest_lane(config, &topology, &log, secret)?;
         let sources = config.sources.iter().map(|source| source.name.clone()).collect();
         let (origins, report) = (Origins::new(), Report::default());
         Ok(Engine { topology, log, sources, ingest, profile, origins, report, span: None })
@@ -93,10 +90,21 @@ impl Engine {
     /// A lane that can't go on, or a time before the last arrival.
     pub(crate) fn finish(&mut self, until: Option<Millis>) -> anyhow::Result<()> {
         let start = Instant::now();
-        if let (Some(until), Some((_, last))) = (until, &mut self.span) {
-            anyhow::ensure!(until >= *last, "--until is before the last arrival in the input");
-            *last = until;
-            self.ingest.tasks_mut().for_each(|task| task.finish(until));
+        let end = match (self.span, until) {
+            (Some((_, last)), Some(until)) => {
+                anyhow::ensure!(
+                    until >= last,
+                    "--until is before the last arrival, {}",
+                    format_rfc3339(last)
+                );
+                Some(until)
+            }
+            (Some((_, last)), None) => Some(last),
+            (None, until) => until,
+        };
+        if let Some(end) = end {
+            self.span = Some((self.span.map_or(end, |(first, _)| first), end));
+            self.ingest.tasks_mut().for_each(|task| task.finish(end));
             self.catch_up()?;
         }
         self.report.profiles = self.profile.tasks().map(|task| task.customers().len() as u64).sum();
@@ -193,44 +201,13 @@ fn record_step(report: &mut Report, stage: Stage, time: std::time::Duration, ste
     metrics::histogram!(names::STEP_SECONDS, "role" => role, "phase" => "all").record(time.as_secs_f64());
 }
 
-fn topology(config: &Config) -> Topology {
-    Topology::new(&Shape {
-        app: &config.app,
-        partitions: u32::from(config.partitions),
-        sources: config.sources.iter().map(|source| (source.name.as_str(), source.topic.as_str())).collect(),
-        raw_partitions: 1,
-        dedup_window: u64::try_from(config.dedup.window.millis()).unwrap_or(0),
-    })
-}
-
-fn source_spec(source: &config::Source) -> anyhow::Result<SourceSpec> {
-    Ok(SourceSpec {
-        name: source.name.clone(),
-        topic: source.topic.clone(),
-        mapping: match source.mapping {
-            config::Mapping::Segment => Mapping::Segment,
-            config::Mapping::Hubspot => Mapping::Hubspot,
-            config::Mapping::Salesforce => Mapping::Salesforce,
-            config::Mapping::Contact => Mapping::Contact,
-            config::Mapping::Catalog => Mapping::Catalog,
-        },
-        arrival: source.arrival.as_deref().map(str::parse).transpose()?,
-        max_bytes: usize::try_from(source.max_bytes.bytes())?,
-        tombstone: match source.tombstone {
-            config::Tombstone::DeadLetter => Tombstone::DeadLetter,
-            config::Tombstone::Ignore => Tombstone::Ignore,
-        },
-        default_currency: source.default_currency.clone(),
-    })
-}
-
 fn ingest_lane(
     config: &Config,
     topology: &Topology,
     log: &EmbeddedLog,
     secret: KeySecret,
-    limits: BatchLimits,
 ) -> anyhow::Result<Lane<EmbeddedLane, IngestTask>> {
+    let limits = wiring::limits(config)?;
     let mut inputs: Vec<TopicPartition> = Vec::new();
     for topic in &topology.raw {
         let input = TopicPartition { topic: *topic, partition: 0 };
@@ -239,7 +216,7 @@ fn ingest_lane(
         }
     }
     let settings = IngestSettings {
-        sources: config.sources.iter().map(source_spec).collect::<anyhow::Result<_>>()?,
+        sources: wiring::sources(config)?,
         secret,
         schemas: SchemaIds::builtin(),
         clock: Clock::Event,
@@ -257,26 +234,11 @@ fn profile_lane(
     topology: &Topology,
     log: &EmbeddedLog,
     definitions: Definitions,
-    limits: BatchLimits,
+    secret: &KeySecret,
 ) -> anyhow::Result<Lane<EmbeddedLane, ProfileTask>> {
-    let settings = SharedSettings {
-        sources: config.sources.iter().map(|source| (source.name.clone(), 1)).collect(),
-        profiles: topology.profiles,
-        state: topology.profile_state,
-        dedup: topology.profile_dedup,
-        triggers: topology.triggers,
-        decisions: topology.decisions,
-        schemas: SchemaIds::builtin(),
-        dedup_window: u64::try_from(config.dedup.window.millis())?,
-        dedup_limit: usize::try_from(config.dedup.max_entries)?,
-        publish: match config.profiles.publish {
-            config::Publish::Step => Publish::Step,
-            config::Publish::Event => Publish::Event,
-        },
-        event_clock: true,
-    };
-    let Definitions { models, campaigns } = definitions;
-    let shared = Arc::new(Shared { models, campaigns, settings });
+    let limits = wiring::limits(config)?;
+    let shared = wiring::profile(config, topology, definitions, secret, SchemaIds::builtin(), true)?;
+    let shared = Arc::new(shared);
     let partitions = u32::from(config.partitions);
     let tasks = (0..partitions).map(|partition| ProfileTask::new(partition, Arc::clone(&shared))).collect();
     let inputs: Vec<TopicPartition> = (0..partitions)
@@ -304,7 +266,15 @@ fn count_ingest(report: &mut Report, sources: &[String], effect: IngestEffect) {
             let source = source.map_or_else(String::new, name);
             metrics::counter!(names::DEAD_LETTERS, "source" => source, "code" => code.as_str()).increment(1);
         }
-        IngestEffect::Skipped { .. } | IngestEffect::AmountsDropped { .. } => {}
+        IngestEffect::Skipped { source, reason } => {
+            report.skipped += 1;
+            metrics::counter!(names::SKIPPED, "source" => name(source), "reason" => reason.as_str())
+                .increment(1);
+        }
+        IngestEffect::AmountsDropped { source } => {
+            report.amounts_dropped += 1;
+            metrics::counter!(names::AMOUNTS_DROPPED, "source" => name(source)).increment(1);
+        }
     }
 }
 
@@ -322,8 +292,11 @@ fn count_profile(
     match effect {
         ProfileEffect::Did(tally) => {
             report.applied += tally.applied;
-            report.predictions += tally.predictions;
             metrics::counter!(names::PROFILES_PUBLISHED).increment(tally.published);
+        }
+        ProfileEffect::Scored { model, count } => {
+            report.predictions += count;
+            metrics::counter!(names::PREDICTIONS, "model" => model).increment(count);
         }
         ProfileEffect::Duplicate { source, event_id, offset, .. } => {
             let topic = sources.iter().position(|name| *name == source).map(|at| raw[at]);

@@ -29,7 +29,7 @@ pub(crate) struct Feed {
 #[derive(Debug)]
 struct Reader {
     lines: Lines,
-    path: Option<ArrivalPath>,
+    path: ArrivalPath,
     arrival: Millis,
     head: Option<Input>,
 }
@@ -66,22 +66,37 @@ impl Feed {
 impl Reader {
     fn open(source: &Source, directory: &Path) -> anyhow::Result<Reader> {
         let path = directory.join(format!("{}.ndjson", source.name));
-        let limit = usize::try_from(source.max_bytes.bytes()).unwrap_or(usize::MAX);
-        let lines = Lines::open(&path, LineLimits::new(limit))
+        let limit = LineLimits::new(usize::try_from(source.max_bytes.bytes()).unwrap_or(usize::MAX));
+        let lines = Lines::open(&path, limit)
             .with_context(|| format!("source `{}` needs its records in a file", source.name))?;
-        let path = source.arrival.as_deref().map(str::parse).transpose()?;
-        Ok(Reader { lines, path, arrival: 0, head: None })
+        let field = source.arrival.as_deref().with_context(|| {
+            format!("source `{}` names no `arrival` field, and a file has no other clock", source.name)
+        })?;
+        let arrival_path: ArrivalPath = field.parse()?;
+        let arrival = first_arrival(&path, limit, &arrival_path)?;
+        Ok(Reader { lines, path: arrival_path, arrival, head: None })
     }
 
     fn advance(&mut self, source: usize) -> anyhow::Result<()> {
         let Some(line) = self.lines.next_line()? else {
             return Ok(());
         };
-        let stated = self.path.as_ref().and_then(|path| path.read(line.bytes));
+        let stated = self.path.read(line.bytes);
         // A file is in order of arrival, whatever its records say: time never runs backwards within it.
         self.arrival = stated.map_or(self.arrival, |stated| stated.max(self.arrival));
         self.head =
             Some(Input { source, line: line.number, arrival: self.arrival, bytes: line.bytes.to_vec() });
         Ok(())
     }
+}
+
+/// When the first line arrived whose arrival can be read: lines before it arrived no later. 0 if there is none.
+fn first_arrival(path: &Path, limit: LineLimits, field: &ArrivalPath) -> anyhow::Result<Millis> {
+    let mut lines = Lines::open(path, limit)?;
+    while let Some(line) = lines.next_line()? {
+        if let Some(arrival) = field.read(line.bytes) {
+            return Ok(arrival);
+        }
+    }
+    Ok(0)
 }

@@ -42,7 +42,9 @@ pub(super) fn write(engine: &Engine, config: &Config, directory: &Path) -> anyho
     let by_source = config.sources.iter().map(|source| (topics::dlq(&source.name), true));
     let by_topic = config.sources.iter().map(|source| (topics::dlq(&source.topic), false));
     for (topic, always) in by_source.chain(by_topic) {
-        let text = dead_letters(engine, &topic).with_context(|| format!("topic {topic}"))?;
+        // Of a topic that only one source reads, every record has a source.
+        let Some(id) = engine.topology().table.find(&topic) else { continue };
+        let text = dead_letters(engine, &topic, id).with_context(|| format!("topic {topic}"))?;
         if always || !text.is_empty() {
             write_atomic(&directory.join(format!("{topic}.ndjson")), text.as_bytes())?;
         }
@@ -53,8 +55,8 @@ pub(super) fn write(engine: &Engine, config: &Config, directory: &Path) -> anyho
     Ok(())
 }
 
-/// All records of a topic: of a compacted one the last of each key, by key; else all, by time. Neither depends on how
-/// many partitions there are.
+/// All records of a topic: of a compacted one the last of each key, by key; else all, by time, and at the same moment by
+/// partition and offset.
 pub(crate) fn read_topic(engine: &Engine, topic: TopicId) -> anyhow::Result<Vec<OwnedRecord>> {
     let spec = engine.topology().table.spec(topic);
     let compacted = spec.cleanup == Cleanup::Compact;
@@ -150,9 +152,9 @@ struct Letter<'a> {
     value: Option<String>,
 }
 
-fn dead_letters(engine: &Engine, topic: &str) -> anyhow::Result<String> {
+fn dead_letters(engine: &Engine, topic: &str, id: TopicId) -> anyhow::Result<String> {
     let mut text = String::new();
-    for record in read_topic(engine, find(engine, topic)?)? {
+    for record in read_topic(engine, id)? {
         let header = |name: &str| record.headers.get(name).and_then(|value| std::str::from_utf8(value).ok());
         let raw = header(headers::STREAMS_TOPIC).and_then(|name| engine.topology().table.find(name));
         let offset = header(headers::STREAMS_OFFSET).and_then(|text| text.parse().ok());

@@ -39,6 +39,10 @@ pub(crate) struct Report {
     pub(crate) dead_letters: BTreeMap<&'static str, u64>,
     /// Events without an identifier.
     pub(crate) unattributed: u64,
+    /// Records that were fine and said nothing.
+    pub(crate) skipped: u64,
+    /// Records whose amounts were left out, because nobody lists their currency.
+    pub(crate) amounts_dropped: u64,
     /// Products written.
     pub(crate) catalog_items: u64,
     /// Events applied to profiles.
@@ -68,6 +72,8 @@ struct Json<'a, D> {
     duplicates: D,
     dead_letters: &'a BTreeMap<&'static str, u64>,
     unattributed: u64,
+    skipped: u64,
+    amounts_dropped: u64,
     catalog_items: u64,
     profiles: u64,
     predictions: u64,
@@ -111,6 +117,8 @@ impl Report {
             duplicates,
             dead_letters: &self.dead_letters,
             unattributed: self.unattributed,
+            skipped: self.skipped,
+            amounts_dropped: self.amounts_dropped,
             catalog_items: self.catalog_items,
             profiles: self.profiles,
             predictions: self.predictions,
@@ -135,6 +143,12 @@ impl Report {
             line("", *count, code);
         }
         line("nobody's", self.unattributed, "events without an identifier");
+        if self.skipped > 0 {
+            line("skipped", self.skipped, "records that say nothing of a contact or product");
+        }
+        if self.amounts_dropped > 0 {
+            line("amounts", self.amounts_dropped, "left out: ISO 4217 does not list their currency");
+        }
         line("catalog", self.catalog_items, "products");
         line("profiles", self.profiles, &format!("from {} distinct events", self.applied));
         line("predictions", self.predictions, "scores");

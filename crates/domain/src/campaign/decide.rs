@@ -166,24 +166,27 @@ pub struct Situation<'a> {
 }
 
 impl Campaign {
-    /// What an event, already applied to the profile, means to the campaign.
+    /// What an event, already applied to the profile, means to the campaign. A wait ends `after` the event happened, but
+    /// not before `earliest`: what belongs to an event that arrives late (an upload of a phone that was offline) arrives
+    /// right behind it, and an order must have its chance to end the wait for it.
     #[must_use]
-    pub fn on_event(&self, event: &Event<'_>, profile: &Profile, ledger: &Ledger) -> Match {
+    pub fn on_event(&self, event: &Event<'_>, profile: &Profile, ledger: &Ledger, earliest: Millis) -> Match {
         let trigger = &self.file().trigger;
         if event.label() != trigger.event {
             return Match::No;
         }
         let scope = self.scope(event, profile);
-        let Some(after) = trigger.after else {
+        if trigger.after.is_none() {
             return Match::Now(scope);
-        };
-        // The exception may have arrived before its event: an order that overtook its cart.
+        }
+        // The exception may have arrived before its event: an order that overtook its cart. Of an exception only the
+        // newest time is known; one after the end of the wait ends it too, which errs on the side of silence.
         let ended = trigger.unless.iter().filter_map(|name| profile.last_done(name));
         if ended.max().is_some_and(|at| at >= event.occurred_at) || ledger.waits(self.name(), &scope) {
             return Match::No;
         }
         Match::Wait(Timer {
-            due: event.occurred_at.saturating_add(after.0),
+            due: self.end_of_wait(event.occurred_at).max(earliest),
             campaign: Text::from(self.name()),
             scope,
             event_id: Text::from(event.id),
@@ -192,12 +195,18 @@ impl Campaign {
         })
     }
 
+    /// When the wait for an exception to an event ends, by the time of the events.
+    #[must_use]
+    pub fn end_of_wait(&self, occurred_at: Millis) -> Millis {
+        occurred_at.saturating_add(self.file().trigger.after.map_or(0, |after| after.0))
+    }
+
     /// True if an event ends the wait of a timer of this campaign.
     #[must_use]
     pub fn ends(&self, event: &Event<'_>, timer: &Timer) -> bool {
         timer.campaign == self.name()
             && timer.occurred_at <= event.occurred_at
-            && event.occurred_at <= timer.due
+            && event.occurred_at <= self.end_of_wait(timer.occurred_at)
             && self.file().trigger.unless.iter().any(|name| name == event.label())
     }
 

@@ -73,7 +73,7 @@ fn a_cart_waits_for_its_order() {
     let campaign = campaign(CART);
     let add = event("Product Added", at("14:00:00"));
     let Match::Wait(timer) =
-        campaign.on_event(&add, &profile(std::slice::from_ref(&add)), &Ledger::default())
+        campaign.on_event(&add, &profile(std::slice::from_ref(&add)), &Ledger::default(), 0)
     else {
         panic!()
     };
@@ -90,8 +90,22 @@ fn a_cart_waits_for_its_order() {
 #[test]
 fn an_order_that_overtook_its_cart_ends_the_wait_before_it_begins() {
     let (add, order) = (event("Product Added", at("14:06:00")), order(at("14:12:00")));
-    let matched = campaign(CART).on_event(&add, &profile(&[order, add.clone()]), &Ledger::default());
+    let matched = campaign(CART).on_event(&add, &profile(&[order, add.clone()]), &Ledger::default(), 0);
     assert_eq!(matched, Match::No);
+}
+
+#[test]
+fn a_cart_that_arrives_late_waits_for_what_arrives_with_it() {
+    let campaign = campaign(CART);
+    let add = event("Product Added", at("10:00:00"));
+    let earliest = at("14:00:05");
+    let profile = profile(std::slice::from_ref(&add));
+    let Match::Wait(timer) = campaign.on_event(&add, &profile, &Ledger::default(), earliest) else {
+        panic!()
+    };
+    assert_eq!(timer.due, earliest);
+    assert!(campaign.ends(&order(at("10:10:00")), &timer));
+    assert!(!campaign.ends(&order(at("10:31:00")), &timer), "half an hour stays half an hour");
 }
 
 #[test]
@@ -99,12 +113,12 @@ fn a_second_addition_to_a_cart_that_waits_sets_no_second_timer() {
     let campaign = campaign(CART);
     let add = event("Product Added", at("14:00:00"));
     let mut ledger = Ledger::default();
-    let Match::Wait(timer) = campaign.on_event(&add, &profile(std::slice::from_ref(&add)), &ledger) else {
+    let Match::Wait(timer) = campaign.on_event(&add, &profile(std::slice::from_ref(&add)), &ledger, 0) else {
         panic!()
     };
     assert!(ledger.set(timer));
     let again = event("Product Added", at("14:10:00"));
-    assert_eq!(campaign.on_event(&again, &profile(&[add, again.clone()]), &ledger), Match::No);
+    assert_eq!(campaign.on_event(&again, &profile(&[add, again.clone()]), &ledger, 0), Match::No);
 }
 
 #[test]

@@ -7,8 +7,10 @@ use catchment_domain::time::{Millis, parse_rfc3339};
 use std::borrow::Cow;
 use std::fmt::Display;
 
-/// The most characters of a value that a finding quotes.
-const QUOTED: usize = 40;
+/// Longest id that is kept, in bytes: of products, orders, events. As long as an identifier may be.
+pub(super) const MAX_ID_BYTES: usize = 320;
+/// Longest name that is kept, in bytes: of events, pages, categories, surveys.
+pub(super) const MAX_NAME_BYTES: usize = 128;
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z: the moments that an integer may mean.
 const MOMENTS: std::ops::RangeInclusive<Millis> = -62_135_596_800_000..=253_402_300_799_999;
 
@@ -87,6 +89,23 @@ impl Errors {
             return None;
         }
         self.text(field, json)
+    }
+
+    /// A text that is kept must not be longer than that many bytes: what a profile may take is bounded.
+    pub(super) fn at_most<'a>(
+        &mut self,
+        field: impl Display,
+        most: usize,
+        text: Option<Cow<'a, str>>,
+    ) -> Option<Cow<'a, str>> {
+        let text = text?;
+        if text.len() <= most {
+            return Some(text);
+        }
+        let (expected, actual) =
+            (format!("a text of at most {most} bytes"), format!("a text of {} bytes", text.len()));
+        self.push(ErrorCode::OutOfRange, field, &expected, &actual);
+        None
     }
 
     /// An integer or a string that may be absent, as its text.
@@ -182,13 +201,13 @@ impl Errors {
         }
         let number = self.take(&field, EXPECTED, json, json.number())?;
         if number.contains(['.', 'e', 'E']) {
-            self.push(ErrorCode::WrongType, field, EXPECTED, &cut(number));
+            self.push(ErrorCode::WrongType, field, EXPECTED, &short_number(number));
             return None;
         }
         let at = number.parse().ok().filter(|at| MOMENTS.contains(at));
         if at.is_none() {
             let expected = "milliseconds since 1970, up to the year 9999";
-            self.push(ErrorCode::OutOfRange, field, expected, &cut(number));
+            self.push(ErrorCode::OutOfRange, field, expected, &short_number(number));
         }
         at
     }
@@ -199,7 +218,7 @@ impl Errors {
         let found = amount_of(number, decimals);
         if found.is_none() {
             let expected = format!("a number from 0 to {MAX_MINOR} minor units");
-            self.push(ErrorCode::OutOfRange, field, &expected, &cut(number));
+            self.push(ErrorCode::OutOfRange, field, &expected, &short_number(number));
         }
         found
     }
@@ -211,11 +230,11 @@ impl Errors {
         match whole(number) {
             Whole::Value(count @ 0..) => Some(count),
             Whole::Value(_) | Whole::TooLarge => {
-                self.push(ErrorCode::OutOfRange, field, EXPECTED, &cut(number));
+                self.push(ErrorCode::OutOfRange, field, EXPECTED, &short_number(number));
                 None
             }
             Whole::Fraction => {
-                self.push(ErrorCode::WrongType, field, EXPECTED, &cut(number));
+                self.push(ErrorCode::WrongType, field, EXPECTED, &short_number(number));
                 None
             }
         }
@@ -274,12 +293,33 @@ fn describe_text(json: Json<'_>) -> String {
     }
 }
 
-/// The beginning of a value that says nothing of a person.
-pub(super) fn cut(text: &str) -> String {
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+/// A number of a few digits as it is; a longer one could be a telephone number or an account, so only its length.
+fn short_number(number: &str) -> String {
+    if number.len() <= 6 {
+        return number.to_owned();
     }
+    let sign = if number.starts_with('-') { "negative " } else { "" };
+    format!("a {sign}number of {} characters", number.trim_start_matches('-').len())
+}
+
+/// A short word of letters as it is: where one of a few words belongs, it tells a spelling mistake. What looks like
+/// anything else is described.
+pub(super) fn word(text: &str) -> String {
+    let letters = text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    if (1..=20).contains(&text.len()) && letters {
+        text.to_owned()
+    } else {
+        format!("a string of {} characters", text.chars().count())
+    }
+}
+
+/// A key of an object that the sender chose, as it may be named in an error: keys that look like an address or a number
+/// are not repeated.
+pub(super) fn name_of(key: &str) -> &str {
+    let plain =
+        key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' '));
+    let digits = key.bytes().filter(u8::is_ascii_digit).count();
+    if (1..=40).contains(&key.len()) && plain && digits <= 4 { key } else { "…" }
 }
 
 #[cfg(test)]
@@ -338,8 +378,7 @@ mod tests {
         check(run, "-0.001", "None", Some(("out_of_range", range, "-0.001")));
         check(run, "1e400", "None", Some(("out_of_range", range, "1e400")));
         let long = "9".repeat(400);
-        let shown = format!("{}…", "9".repeat(40));
-        check(run, &long, "None", Some(("out_of_range", range, &shown)));
+        check(run, &long, "None", Some(("out_of_range", range, "a number of 400 characters")));
         check(run, r#""1""#, "None", Some(("wrong_type", "a number", "a string of 1 character")));
     }
 
@@ -368,7 +407,7 @@ mod tests {
         let late = "milliseconds since 1970, up to the year 9999";
         check(run, "1736061840050", "Some(1736061840050)", None);
         check(run, "1.5", "None", Some(("wrong_type", "milliseconds since 1970", "1.5")));
-        check(run, "9999999999999999", "None", Some(("out_of_range", late, "9999999999999999")));
+        check(run, "9999999999999999", "None", Some(("out_of_range", late, "a number of 16 characters")));
         check(run, "", "None", Some(("missing_field", "milliseconds since 1970", "nothing")));
     }
 

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::check::{Errors, cut};
+use super::check::{Errors, MAX_ID_BYTES, name_of, word};
 use super::draft::{Draft, entries};
 use super::json::{Json, Kind, shape};
 use super::map::{Job, Reason, Sink, Verdict, content_id, open};
@@ -37,7 +37,12 @@ pub(super) fn hubspot(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Mapping {
     let object_id = errors.required_id("objectId", change.object_id);
     let subscription = errors.required_text("subscriptionType", change.subscription);
     let event_id = errors.id("eventId", change.event_id);
+    let event_id = errors.at_most("eventId", MAX_ID_BYTES, event_id);
     let occurred_at = errors.required_millis("occurredAt", change.occurred_at);
+    // Ids of companies, deals and contacts overlap: only a contact's may become a `crm_id`.
+    if subscription.as_deref().is_some_and(|kind| !kind.starts_with("contact.")) && errors.is_empty() {
+        return Ok(Verdict::Nothing(Reason::OtherEntity));
+    }
     let changes = subscription.as_deref() == Some("contact.propertyChange");
     let name = match changes {
         true => errors.required_text("propertyName", change.name),
@@ -131,6 +136,7 @@ pub(super) fn salesforce(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Mapping {
     let statements = salesforce_statements(&mut errors, &payload);
     let replay: SalesforceReplay<'_> = errors.object("event", event.event).unwrap_or_default();
     let replay = errors.id("event.replayId", replay.id);
+    let replay = errors.at_most("event.replayId", MAX_ID_BYTES, replay);
     let Some(occurred_at) = occurred_at.filter(|_| errors.is_empty()) else {
         return Err(errors.into_vec());
     };
@@ -288,10 +294,11 @@ fn contact_consents<'a>(errors: &mut Errors, draft: &mut Draft<'a>, json: Json<'
         return;
     };
     for (purpose, json) in list {
-        let found = errors.required_object::<ContactConsent<'_>>(format_args!("consents.{purpose}"), json);
+        let shown = name_of(&purpose).to_owned();
+        let found = errors.required_object::<ContactConsent<'_>>(format_args!("consents.{shown}"), json);
         let Some(statement) = found else { continue };
-        let status = errors.required_text(format_args!("consents.{purpose}.status"), statement.status);
-        let at = errors.required_time(format_args!("consents.{purpose}.at"), statement.at);
+        let status = errors.required_text(format_args!("consents.{shown}.status"), statement.status);
+        let at = errors.required_time(format_args!("consents.{shown}.at"), statement.at);
         let Some(status) = status else { continue };
         match (ConsentStatus::from_symbol(&status), at) {
             // Nobody can say tomorrow's word today; a later one must be able to overrule it.
@@ -304,9 +311,9 @@ fn contact_consents<'a>(errors: &mut Errors, draft: &mut Draft<'a>, json: Json<'
                 let expected = "one of granted, denied, unknown";
                 errors.push(
                     ErrorCode::OutOfRange,
-                    format_args!("consents.{purpose}.status"),
+                    format_args!("consents.{shown}.status"),
                     expected,
-                    &cut(&status),
+                    &word(&status),
                 );
             }
         }

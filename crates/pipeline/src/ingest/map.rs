@@ -39,8 +39,19 @@ pub enum Mapped<'m> {
 pub enum Reason {
     /// It has no value, and its source says that this means nothing.
     Tombstone,
-    /// It is a change of something that is no contact (Salesforce).
+    /// It is a change of something that is no contact (a company, a deal).
     OtherEntity,
+}
+
+impl Reason {
+    /// Name, as metrics carry it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Tombstone => "tombstone",
+            Reason::OtherEntity => "other_entity",
+        }
+    }
 }
 
 /// What became of a raw record.

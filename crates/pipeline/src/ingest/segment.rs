@@ -9,7 +9,7 @@ mod commerce;
 #[cfg(test)]
 mod tests;
 
-use super::check::{Errors, cut, describe};
+use super::check::{Errors, MAX_NAME_BYTES, describe, name_of, word};
 use super::draft::{Draft, entries};
 use super::json::{Json, Kind, Shape, shape};
 use super::map::{Job, Sink, Verdict, content_id, open};
@@ -79,6 +79,8 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
     let original = errors.time("originalTimestamp", call.original);
     let sent = errors.time("sentAt", call.sent);
     let received_at = errors.time("receivedAt", call.received).unwrap_or(job.record.arrival);
+    // Nothing is received after it arrived; a time of tomorrow would win every merge until then.
+    let received_at = received_at.min(job.record.arrival);
     let properties: Option<Properties<'_>> = errors.object("properties", call.properties);
     // Of properties that are no object, nobody need hear what is missing in them.
     let readable = properties.is_some() || call.properties.is_none();
@@ -124,8 +126,7 @@ fn kind_of(errors: &mut Errors, json: Json<'_>) -> Option<EventType> {
     // `contact` is ours, no call of the specification.
     let kind = EventType::from_symbol(&text).filter(|kind| *kind != EventType::Contact);
     if kind.is_none() {
-        let actual = if text.is_empty() { describe(json) } else { cut(&text) };
-        errors.push(ErrorCode::UnknownType, "type", EXPECTED, &actual);
+        errors.push(ErrorCode::UnknownType, "type", EXPECTED, &word(&text));
     }
     kind
 }
@@ -156,8 +157,14 @@ fn message_id<'a>(errors: &mut Errors, json: Json<'a>) -> Text<'a> {
 
 fn name<'a>(errors: &mut Errors, kind: Option<EventType>, call: &Call<'a>) -> Text<'a> {
     match kind? {
-        EventType::Track => errors.required_text("event", call.event),
-        EventType::Page | EventType::Screen => errors.usable("name", call.name),
+        EventType::Track => {
+            let event = errors.required_text("event", call.event);
+            errors.at_most("event", MAX_NAME_BYTES, event)
+        }
+        EventType::Page | EventType::Screen => {
+            let name = errors.usable("name", call.name);
+            errors.at_most("name", MAX_NAME_BYTES, name)
+        }
         EventType::Identify | EventType::Group | EventType::Alias | EventType::Contact => None,
     }
 }
@@ -240,7 +247,12 @@ fn consents<'a>(errors: &mut Errors, draft: &mut Draft<'a>, json: Json<'a>) {
         match value.boolean() {
             Ok(Some(true)) => draft.consent(purpose, ConsentStatus::Granted, at),
             Ok(Some(false)) => draft.consent(purpose, ConsentStatus::Denied, at),
-            Ok(None) | Err(_) => {}
+            Ok(None) => {}
+            // A refusal that nobody can read must not leave an older consent in force.
+            Err(_) => {
+                let field = format_args!("context.consent.categoryPreferences.{}", name_of(&purpose));
+                errors.push(ErrorCode::WrongType, field, "true or false", &describe(value));
+            }
         }
     }
 }

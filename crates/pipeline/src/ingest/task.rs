@@ -260,7 +260,7 @@ impl Task for IngestTask {
     fn advance(&mut self, step: &mut Step<IngestEffect>) {
         let news = match self.clock {
             Clock::Wall => self.times.tick(step.now),
-            Clock::Event => self.until.is_some_and(|until| self.times.advance(until)),
+            Clock::Event => self.until.is_some_and(|until| self.times.end(until)),
         };
         if news {
             self.write_watermark(step);

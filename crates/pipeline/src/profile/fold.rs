@@ -35,12 +35,17 @@ pub struct SharedSettings {
     pub decisions: TopicId,
     /// Ids of our contracts.
     pub schemas: SchemaIds,
+    /// Key that event ids are hashed with: clients choose them, and must not be able to choose where their hashes fall
+    /// or whether an id was seen. Derived from the deployment's secret.
+    pub dedup_key: [u8; 32],
     /// How long an event id is remembered, in milliseconds.
     pub dedup_window: u64,
     /// Most event ids of a task.
     pub dedup_limit: usize,
     /// When a profile is published.
     pub publish: super::Publish,
+    /// How long a decision waits at least, from the arrival of its event, for what arrives with it. Milliseconds.
+    pub timer_grace: Millis,
     /// True if `now` is the watermark of the input, false if it is the wall clock.
     pub event_clock: bool,
 }
@@ -64,25 +69,24 @@ impl Reaction {
 }
 
 impl Shared {
-    /// Scores a profile with every model at `now` and returns how many gave a score.
-    pub fn score(&self, profile: &mut Profile, now: Millis) -> u64 {
-        let mut scored = 0;
-        for model in &self.models {
+    /// Scores a profile with every model at `now`, and counts for each model the scores it gave.
+    pub fn score(&self, profile: &mut Profile, now: Millis, counts: &mut [u64]) {
+        for (model, count) in self.models.iter().zip(counts) {
             if let Some(score) = model.score(profile, now) {
                 profile.predict(model.name(), model.version(), score, now);
-                scored += 1;
+                *count += 1;
             }
         }
-        scored
     }
 
     /// What campaigns make of an event that was just applied.
-    pub fn react(&self, event: &Event<'_>, profile: &Profile, ledger: &Ledger) -> Reaction {
+    pub fn react(&self, event: &Event<'_>, profile: &Profile, ledger: &Ledger, now: Millis) -> Reaction {
+        let earliest = now.saturating_add(self.settings.timer_grace);
         let mut reaction = Reaction::default();
         for (place, campaign) in self.campaigns.iter().enumerate() {
             let ended = ledger.timers.iter().filter(|timer| campaign.ends(event, timer));
             reaction.ended.extend(ended.cloned());
-            match campaign.on_event(event, profile, ledger) {
+            match campaign.on_event(event, profile, ledger, earliest) {
                 Match::No => {}
                 Match::Now(scope) => reaction.now.push((place, scope)),
                 Match::Wait(timer) => reaction.set.push((place, timer)),

@@ -7,8 +7,8 @@ use catchment_domain::{NodeKey, Profile};
 use catchment_runtime::Unreadable;
 use catchment_runtime::state::Stored;
 
-/// A node with its profile. Stored as the public record without its wire header: Avro `CustomerProfile`, whose schema
-/// id, or the version of the built-in schema, says how to read it.
+/// A node with its profile. Stored as the public record without its wire header: Avro `CustomerProfile`. The header's
+/// schema id is its version; the task checks it before it decodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Customer {
     /// Root of the customer.

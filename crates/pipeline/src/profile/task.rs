@@ -3,7 +3,7 @@
 use super::convert;
 use super::fold::{Reaction, Shared};
 use super::stored::{Customer, StoredLedger, unreadable};
-use catchment_contracts::{CustomerEvent, Watermark, headers, wire};
+use catchment_contracts::{CustomerEvent, headers, watermark, wire};
 use catchment_domain::campaign::{Campaign, Cause, Decision, Ledger, Outcome, Sent, Situation, Timer};
 use catchment_domain::profile::Text;
 use catchment_domain::{NodeKey, Profile};
@@ -28,8 +28,6 @@ pub enum Publish {
 pub struct Tally {
     /// Events applied.
     pub applied: u64,
-    /// Scores computed.
-    pub predictions: u64,
     /// Profiles published.
     pub published: u64,
 }
@@ -39,6 +37,13 @@ pub struct Tally {
 pub enum ProfileEffect {
     /// What the step did.
     Did(Tally),
+    /// A model gave scores.
+    Scored {
+        /// The model.
+        model: String,
+        /// How many.
+        count: u64,
+    },
     /// An event was dropped, because it had been applied before.
     Duplicate {
         /// Its source.
@@ -77,6 +82,8 @@ pub struct ProfileTask {
     timers: TimerIndex<NodeKey>,
     watermarks: Watermarks<(u16, u32)>,
     tally: Tally,
+    /// Scores of this step, by model.
+    scored: Vec<u64>,
 }
 
 impl ProfileTask {
@@ -95,6 +102,7 @@ impl ProfileTask {
             timers: TimerIndex::new(),
             watermarks: Watermarks::new(inputs),
             tally: Tally::default(),
+            scored: vec![0; shared.models.len()],
             shared,
         }
     }
@@ -117,35 +125,42 @@ impl ProfileTask {
         self.timers.len()
     }
 
+    /// Takes what is said of the input's progress, and decides what is due by now. Timers fire here and nowhere else, so
+    /// that it does not matter where a batch ends: a watermark stands among the events, behind all that arrived before
+    /// it.
     fn take_watermark(&mut self, bytes: &[u8], step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
-        let mark = Watermark::decode(bytes).map_err(|error| unreadable("watermark", &error))?;
-        let mut grew = false;
+        let mark = watermark::read(bytes).map_err(|error| unreadable("watermark", &error))?;
         for read in &mark.read {
             let source = self.shared.settings.sources.iter().position(|(name, _)| name == read.source);
             // A source that is not configured any more holds nobody up.
             let Some(source) = source.and_then(|at| u16::try_from(at).ok()) else { continue };
             let Ok(partition) = u32::try_from(read.partition) else { continue };
-            grew |= self.watermarks.advance((source, partition), read.arrival);
+            // A partition that upstream added is waited for from now on.
+            self.watermarks.expect((source, partition));
+            self.watermarks.advance((source, partition), read.arrival);
         }
-        match self.watermarks.min() {
-            Some(now) if grew && self.shared.settings.event_clock => {
-                // Time passes through every moment at which something is due, so that a timer of 14:30 is decided
-                // at 14:30 also where the next record is of 14:55.
-                while let Some(due) = self.timers.next_due().filter(|due| *due <= now) {
-                    step.now = step.now.max(due);
-                    self.fire(step.now, step);
-                }
+        let Some(read) = self.watermarks.min() else { return Ok(()) };
+        let now = if self.shared.settings.event_clock { read } else { read.min(step.now) };
+        while let Some(due) = self.timers.next_due().filter(|due| *due <= now) {
+            if self.shared.settings.event_clock {
+                // Time passes through every moment at which something is due, so that a timer of 14:30 is decided at
+                // 14:30 also where the next record is of 14:55.
+                step.now = step.now.max(due);
             }
-            _ => {}
+            self.fire(due, step);
+        }
+        if self.shared.settings.event_clock {
+            step.now = step.now.max(read);
         }
         Ok(())
     }
 
-    /// With the clock of the events, `now` is this task's own watermark: the step is shared with the other tasks of
-    /// the lane, which may have read further or less far.
-    fn set_clock(&self, step: &mut Step<ProfileEffect>) {
+    /// With the clock of the events, `now` is the watermark of the task's input. A task that was just restored has not
+    /// heard of it yet: it takes the record's append time, which on the embedded log is the `now` of the step that wrote
+    /// the record, and so its arrival.
+    fn set_clock(&self, record: &Record<'_>, step: &mut Step<ProfileEffect>) {
         if self.shared.settings.event_clock {
-            step.now = self.watermarks.min().unwrap_or(0);
+            step.now = step.now.max(self.watermarks.min().unwrap_or(record.append_time));
         }
     }
 
@@ -155,12 +170,14 @@ impl ProfileTask {
         value: &[u8],
         step: &mut Step<ProfileEffect>,
     ) -> Result<(), Unreadable> {
-        let (_, datum) = wire::split(value).map_err(|error| unreadable("customer event", &error))?;
+        let schema = self.shared.settings.schemas.customer_event;
+        let datum = wire::datum(value, schema).map_err(|error| unreadable("customer event", &error))?;
         let canonical = CustomerEvent::decode(datum).map_err(|error| unreadable("customer event", &error))?;
         let key = record.key.and_then(|key| <[u8; 16]>::try_from(key).ok()).map(NodeKey);
         let key =
             key.ok_or_else(|| Unreadable { reason: "customer event: the key is no node key".to_owned() })?;
-        if !self.dedup.check_and_insert(dedup_id(canonical.source, canonical.event_id), record.append_time) {
+        let id = self.dedup_id(key, canonical.source, canonical.event_id);
+        if !self.dedup.check_and_insert(id, record.append_time) {
             step.effects.push(ProfileEffect::Duplicate {
                 source: canonical.source.to_owned(),
                 event_id: canonical.event_id.to_owned(),
@@ -175,7 +192,7 @@ impl ProfileTask {
             self.customers.get_or_insert_with(key, || Customer { key, profile: Profile::default() });
         customer.profile.apply(&event);
         self.tally.applied += 1;
-        self.tally.predictions += shared.score(&mut customer.profile, step.now);
+        shared.score(&mut customer.profile, step.now, &mut self.scored);
         if shared.settings.publish == Publish::Event {
             step.emit(shared.settings.profiles, self.partition, &key.0, |out| {
                 wire::write_header(out, shared.settings.schemas.customer_profile);
@@ -185,11 +202,25 @@ impl ProfileTask {
         }
         let nothing = Ledger::default();
         let ledger = self.ledgers.get(&key).map_or(&nothing, |stored| &stored.0);
-        let reaction = shared.react(&event, &customer.profile, ledger);
+        let reaction = shared.react(&event, &customer.profile, ledger, step.now);
         if !reaction.is_empty() {
             self.carry_out(key, reaction, &Cause::of(&event), step);
         }
         Ok(())
+    }
+
+    /// What an event is known by at its node: 16 bytes of keyed BLAKE3 over node key, source, zero, id. The node key is
+    /// in it, so that it does not matter which nodes share a partition.
+    fn dedup_id(&self, key: NodeKey, source: &str, event_id: &str) -> [u8; 16] {
+        // A hasher that takes its input in parts costs several times as much as one call over a short text.
+        let mut text: SmallVec<[u8; 128]> = SmallVec::new();
+        text.extend_from_slice(&key.0);
+        text.extend_from_slice(source.as_bytes());
+        text.push(0);
+        text.extend_from_slice(event_id.as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&blake3::keyed_hash(&self.shared.settings.dedup_key, &text).as_bytes()[..16]);
+        id
     }
 
     fn carry_out(
@@ -233,7 +264,8 @@ impl ProfileTask {
                 Cause { event_id: &timer.event_id, source: &timer.source, occurred_at: timer.occurred_at };
             match shared.campaign(&timer.campaign) {
                 Some(campaign) => {
-                    self.decide(entry.key, campaign, timer.scope.clone(), &cause, timer.due, step);
+                    let due = campaign.end_of_wait(timer.occurred_at);
+                    self.decide(entry.key, campaign, timer.scope.clone(), &cause, due, step);
                 }
                 None => step.effects.push(ProfileEffect::Orphaned { campaign: timer.campaign.to_string() }),
             }
@@ -302,8 +334,8 @@ impl ProfileTask {
             (shared.settings.schemas.customer_profile, shared.settings.publish == Publish::Event);
         let published = &mut self.tally.published;
         self.customers.encode_dirty(|key, form, _| {
-            // With one record for every event the last one is written already.
-            if each_event {
+            // With one record for every event, what an event left is written already.
+            if each_event && form.is_some() {
                 return;
             }
             *published += 1;
@@ -333,18 +365,6 @@ impl ProfileTask {
     }
 }
 
-/// What an event is known by: the first 16 bytes of BLAKE3 over source, zero, id.
-fn dedup_id(source: &str, event_id: &str) -> [u8; 16] {
-    // A hasher that takes its input in parts costs several times as much as one call over a short text.
-    let mut text: SmallVec<[u8; 128]> = SmallVec::new();
-    text.extend_from_slice(source.as_bytes());
-    text.push(0);
-    text.extend_from_slice(event_id.as_bytes());
-    let mut id = [0; 16];
-    id.copy_from_slice(&blake3::hash(&text).as_bytes()[..16]);
-    id
-}
-
 /// Tells timers of one node and moment apart: eight bytes of BLAKE3 over campaign, zero, scope.
 fn token(timer: &Timer) -> u64 {
     let mut hasher = blake3::Hasher::new();
@@ -358,26 +378,19 @@ impl Task for ProfileTask {
     type Effect = ProfileEffect;
 
     fn process(&mut self, record: &Record<'_>, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
-        self.set_clock(step);
         match (record.value, record.headers.get(headers::WATERMARK)) {
-            (Some(value), _) => self.take_event(record, value, step),
+            (Some(value), _) => {
+                self.set_clock(record, step);
+                self.take_event(record, value, step)
+            }
             (None, Some(mark)) => self.take_watermark(mark, step),
             (None, None) => Err(Unreadable { reason: "customer event without a value".to_owned() }),
         }
     }
 
-    fn advance(&mut self, step: &mut Step<ProfileEffect>) {
-        if self.shared.settings.event_clock {
-            return;
-        }
-        // A timer waits for the order that is still unread: it fires once the input, too, has come that far.
-        if let Some(mark) = self.watermarks.min() {
-            self.fire(step.now.min(mark), step);
-        }
-    }
+    fn advance(&mut self, _step: &mut Step<ProfileEffect>) {}
 
     fn flush(&mut self, step: &mut Step<ProfileEffect>) {
-        self.set_clock(step);
         self.flush_customers(step);
         self.flush_ledgers(step);
         let to = step.to(self.shared.settings.dedup, self.partition);
@@ -387,6 +400,12 @@ impl Task for ProfileTask {
         }
         if self.tally != Tally::default() {
             step.effects.push(ProfileEffect::Did(std::mem::take(&mut self.tally)));
+        }
+        for (model, count) in self.shared.models.iter().zip(&mut self.scored) {
+            let count = std::mem::take(count);
+            if count > 0 {
+                step.effects.push(ProfileEffect::Scored { model: model.name().to_owned(), count });
+            }
         }
     }
 
@@ -400,6 +419,7 @@ impl Task for ProfileTask {
 
     fn aborted(&mut self) -> Result<(), Unreadable> {
         self.tally = Tally::default();
+        self.scored.fill(0);
         self.dedup.undo();
         self.timers.undo();
         self.watermarks.undo();
@@ -421,9 +441,10 @@ impl Task for ProfileTask {
         let key =
             key.ok_or_else(|| Unreadable { reason: "stored record: the key is no node key".to_owned() })?;
         if record.topic == shared.settings.profiles {
-            let datum =
-                record.value.map(wire::split).transpose().map_err(|e| unreadable("customer profile", &e))?;
-            return self.customers.restore(key, datum.map(|(_, datum)| datum));
+            let schema = shared.settings.schemas.customer_profile;
+            let datum = record.value.map(|value| wire::datum(value, schema)).transpose();
+            let datum = datum.map_err(|error| unreadable("customer profile", &error))?;
+            return self.customers.restore(key, datum);
         }
         if let Some(known) = self.ledgers.get(&key) {
             for timer in &known.0.timers {

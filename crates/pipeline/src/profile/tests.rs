@@ -2,7 +2,7 @@ use super::*;
 use catchment_contracts::wire::{self, SchemaIds};
 use catchment_contracts::{
     CampaignDecision, ConsentStatement, ConsentStatus, CustomerEvent, EventType, Identifier, IdentifierType,
-    LineItem, OrderTotal, ReadUpTo, SurveyResponse, TraitChange, Watermark, headers,
+    LineItem, OrderTotal, ReadUpTo, SurveyResponse, TraitChange, Watermark, headers, watermark,
 };
 use catchment_domain::campaign::Campaign;
 use catchment_domain::{IdentifierType as Kind, KeySecret, NodeKey};
@@ -45,6 +45,8 @@ fn shared(campaigns: &[&str], publish: Publish, event_clock: bool) -> Arc<Shared
             triggers: TRIGGERS,
             decisions: DECISIONS,
             schemas: SchemaIds::builtin(),
+            dedup_key: [7; 32],
+            timer_grace: 0,
             dedup_window: 48 * 60 * 60_000,
             dedup_limit: 10_000,
             publish,
@@ -58,6 +60,8 @@ struct Bench {
     task: ProfileTask,
     step: Step<ProfileEffect>,
     offset: u64,
+    /// The log's clock.
+    append_time: Millis,
 }
 
 fn key(user: &str) -> NodeKey {
@@ -93,15 +97,16 @@ fn event<'a>(id: &'a str, name: &'a str, at: Millis) -> CustomerEvent<'a> {
 
 impl Bench {
     fn new(shared: &Arc<Shared>) -> Bench {
-        Bench { task: ProfileTask::new(0, Arc::clone(shared)), step: Step::new(), offset: 0 }
+        Bench { task: ProfileTask::new(0, Arc::clone(shared)), step: Step::new(), offset: 0, append_time: 0 }
     }
 
     fn record(&mut self, value: Option<&[u8]>, headers: &Headers) {
         let offset = Offset(self.offset);
         self.offset += 1;
         let key = value.map(|_| key("u").0);
-        let (topic, key) = (TopicId(0), key.as_ref().map(|key| key.as_slice()));
-        let record = Record { topic, partition: 0, offset, append_time: self.step.now, key, value, headers };
+        let (topic, key) = (TopicId(0), key.as_ref().map(<[u8; 16]>::as_slice));
+        let record =
+            Record { topic, partition: 0, offset, append_time: self.append_time, key, value, headers };
         self.task.process(&record, &mut self.step).unwrap();
     }
 
@@ -114,9 +119,10 @@ impl Bench {
 
     /// All sources, or one, are read up to `at`.
     fn read_up_to(&mut self, sources: &[&str], at: Millis) {
+        self.append_time = self.append_time.max(at);
         let read = sources.iter().map(|source| ReadUpTo { source, partition: 0, arrival: at }).collect();
         let (mut datum, mut headers) = (Vec::new(), Headers::default());
-        Watermark { read }.encode(&mut datum);
+        watermark::write(&Watermark { read }, &mut datum);
         headers.push(headers::WATERMARK, datum);
         self.record(None, &headers);
     }
@@ -178,7 +184,7 @@ fn an_event_that_comes_again_changes_nothing_and_is_named() {
     );
     assert_eq!(bench.commit(), []);
     assert_eq!(bench.task.customers().get(&key("u")).cloned(), before);
-    // The same id of another source is another event.
+    // The same id of another source is another event, and so is the same id at another node.
     bench.take(&CustomerEvent { source: "crm", ..event("e1", "Product Viewed", 5) });
     assert_eq!(bench.task.customers().get(&key("u")).map(|customer| customer.profile.events), Some(2));
 }
@@ -217,13 +223,58 @@ fn a_timer_waits_until_every_source_is_read_that_far() {
         bench.read_up_to(&["web", "crm"], 0);
         bench.take(&event("e1", "Product Added", 0));
         bench.read_up_to(&["web"], 40 * MINUTE);
-        bench.step.now = 40 * MINUTE;
         assert!(decisions(&bench.commit()).is_empty(), "an order may still stand in the other source");
-        bench.step.now = 41 * MINUTE;
+        if !event_clock {
+            bench.step.now = 41 * MINUTE;
+        }
         bench.read_up_to(&["crm"], 40 * MINUTE);
         let at = if event_clock { 30 } else { 41 };
         assert_eq!(decisions(&bench.commit()), [("matched".to_owned(), at * MINUTE)]);
     }
+}
+
+#[test]
+fn a_cart_that_arrives_late_waits_for_the_order_behind_it() {
+    let mut shared = shared(&[CART], Publish::Step, true);
+    Arc::get_mut(&mut shared).unwrap().settings.timer_grace = 5_000;
+    for late in [4_000, 6_000] {
+        let mut bench = Bench::new(&shared);
+        bench.read_up_to(&["web", "crm"], 240 * MINUTE);
+        bench.take(&event("e1", "Product Added", 0));
+        bench.read_up_to(&["web", "crm"], 240 * MINUTE + late);
+        bench.take(&event("o1", "Order Completed", 10 * MINUTE));
+        bench.read_up_to(&["web", "crm"], 300 * MINUTE);
+        let expected = (late > 5_000).then_some(("matched".to_owned(), 240 * MINUTE + 5_000));
+        assert_eq!(decisions(&bench.commit()), Vec::from_iter(expected), "{late} ms later");
+    }
+}
+
+#[test]
+fn a_restored_task_knows_the_time_by_its_records() {
+    let mut bench = Bench::new(&shared(&[THANKS], Publish::Step, true));
+    bench.append_time = 90 * MINUTE;
+    bench.take(&event("o1", "Order Completed", 89 * MINUTE));
+    assert_eq!(decisions(&bench.commit()), [("matched".to_owned(), 90 * MINUTE)]);
+}
+
+#[test]
+fn an_event_of_another_schema_stops_the_partition() {
+    let mut bench = Bench::new(&shared(&[], Publish::Step, true));
+    let (mut value, headers) = (Vec::new(), Headers::default());
+    wire::write_header(&mut value, wire::SchemaId(99));
+    event("e1", "x", 0).encode(&mut value);
+    let key = key("u").0;
+    let record = Record {
+        topic: TopicId(0),
+        partition: 0,
+        offset: Offset(0),
+        append_time: 0,
+        key: Some(&key),
+        value: Some(&value),
+        headers: &headers,
+    };
+    let refusal = bench.task.process(&record, &mut bench.step).unwrap_err().to_string();
+    assert_eq!(refusal, "customer event: schema id 99, where this program knows 4");
 }
 
 #[test]
@@ -283,11 +334,13 @@ fn restored(shared: &Arc<Shared>, written: &[Written]) -> Bench {
             bench.task.restore(&record).unwrap();
         }
     }
-    bench.task.committed();
     bench
 }
 
-fn state(task: &ProfileTask) -> (Vec<(NodeKey, Customer)>, Vec<(NodeKey, StoredLedger)>, usize) {
+/// Customers, ledgers, and the number of timers.
+type State = (Vec<(NodeKey, Customer)>, Vec<(NodeKey, StoredLedger)>, usize);
+
+fn state(task: &ProfileTask) -> State {
     let customers = task.customers().iter_sorted().map(|(key, value)| (key, value.clone())).collect();
     let ledgers = task.ledgers().iter_sorted().map(|(key, value)| (key, value.clone())).collect();
     (customers, ledgers, task.pending_timers())
@@ -348,7 +401,7 @@ proptest! {
         let shared = shared(&[CART, THANKS], Publish::Step, true);
         let (mut bench, mut written) = (Bench::new(&shared), Vec::new());
         for (at, event) in events.iter().enumerate() {
-            bench.read_up_to(&["web", "crm"], at as i64 * 7 * MINUTE);
+            bench.read_up_to(&["web", "crm"], i64::try_from(at).unwrap() * 7 * MINUTE);
             bench.take(event);
             if at % every == 0 {
                 written.extend(bench.commit());

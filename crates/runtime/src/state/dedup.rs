@@ -8,6 +8,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 /// Buckets that a window is cut into.
 const BUCKETS: i64 = 8;
+/// Part of the limit at which a bucket is closed.
+const PARTS: usize = 8;
 const VERSION: u8 = 1;
 const ID: usize = 16;
 
@@ -19,7 +21,9 @@ const ID: usize = 16;
 /// bucket; within that, seeing it again is a duplicate. A duplicate does not make it stay longer.
 /// Append times that go back count as the latest seen.
 ///
-/// A limit on the number of ids bounds memory: beyond it the oldest bucket goes early, and is counted.
+/// A limit on the number of ids bounds memory: beyond it the oldest bucket goes early, and is counted. A bucket that
+/// has reached an eighth of the limit is closed and another one of the same time begun, so that a burst costs an eighth
+/// of what is remembered, and not all of it.
 ///
 /// Memory is one hash set per bucket, about 19 to 39 bytes an id. One set for all ids would make a look-up one probe
 /// instead of nine, but expiry would have to take out the ids of a bucket one by one, millions at once on a large
@@ -30,7 +34,7 @@ pub struct Dedup {
     /// Milliseconds of a bucket.
     width: i64,
     limit: usize,
-    /// Oldest first, numbers ascending, none of them equal.
+    /// Oldest first, numbers ascending; several of one number where one became too large.
     buckets: VecDeque<Bucket>,
     /// Number of the bucket of the latest append time seen.
     now: i64,
@@ -115,8 +119,8 @@ impl Dedup {
         if self.len >= self.limit {
             self.evicted_early += self.drop_oldest() as u64;
         }
-        let number = self.now;
-        if self.buckets.back().is_none_or(|bucket| bucket.number != number) {
+        let (number, part) = (self.now, (self.limit / PARTS).max(1));
+        if self.buckets.back().is_none_or(|bucket| bucket.number != number || bucket.ids.len() >= part) {
             // As large as the one before, so that a bucket in steady state grows once and not by doubling.
             let expected = self.buckets.back().map_or(0, |bucket| bucket.ids.len());
             let ids = Ids::with_capacity_and_hasher(expected.min(self.limit), BuildHasherDefault::default());
@@ -148,9 +152,9 @@ impl Dedup {
 
     /// Writes the changelog record of this step: all new ids. False if there are none, and nothing was written.
     ///
-    /// Form: version byte 1, then groups in order of time: start of the bucket in ms (8 bytes), number of ids (4
-    /// bytes), the ids. Integers are big-endian. The start is written, not the number of the bucket, so that another
-    /// window can read it.
+    /// Form: version byte 1, then groups in order of time: last millisecond of the bucket (8 bytes), number of ids (4
+    /// bytes), the ids. Integers are big-endian. A time is written, not the number of the bucket, so that another
+    /// window can read it; and the last one, so that none forgets an id too early.
     pub fn encode_step(&self, out: &mut Vec<u8>) -> bool {
         if self.step.fresh.is_empty() {
             return false;
@@ -158,7 +162,8 @@ impl Dedup {
         out.push(VERSION);
         for group in self.step.fresh.chunk_by(|a, b| a.0 == b.0) {
             let start = group.first().map_or(0, |(number, _)| number.saturating_mul(self.width));
-            out.extend_from_slice(&start.to_be_bytes());
+            let last = start.saturating_add(self.width - 1);
+            out.extend_from_slice(&last.to_be_bytes());
             out.extend_from_slice(&u32::try_from(group.len()).unwrap_or(u32::MAX).to_be_bytes());
             for (_, id) in group {
                 out.extend_from_slice(id);
@@ -175,8 +180,8 @@ impl Dedup {
         let (_, rest) = versioned("deduplication record", &[VERSION], record)?;
         check_groups(rest)?;
         let mut rest = rest;
-        while let Some((start, ids, after)) = next_group(rest) {
-            self.tick(start.div_euclid(self.width));
+        while let Some((last, ids, after)) = next_group(rest) {
+            self.tick(last.div_euclid(self.width));
             for id in ids {
                 if !self.buckets.iter().any(|bucket| bucket.ids.contains(id)) {
                     self.insert(*id);
@@ -211,7 +216,8 @@ impl Dedup {
     /// Takes back the ids that are new in this step, but for that many of the first.
     fn forget_fresh(&mut self, keep: usize) {
         for (number, id) in self.step.fresh.drain(keep..).rev() {
-            let Some(at) = self.buckets.iter().rposition(|bucket| bucket.number == number) else {
+            let holds = |bucket: &Bucket| bucket.number == number && bucket.ids.contains(&id);
+            let Some(at) = self.buckets.iter().rposition(holds) else {
                 continue;
             };
             let bucket = &mut self.buckets[at];

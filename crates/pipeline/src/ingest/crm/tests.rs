@@ -69,7 +69,7 @@ fn hubspot_names_every_wrong_field() {
         ],
     );
     let huge = "7".repeat(400);
-    let shown = format!("{}…", "7".repeat(40));
+    let shown = "a number of 400 characters";
     refused(
         Mapping::Hubspot,
         &format!(r#"{{"objectId":5,"subscriptionType":"contact.creation","occurredAt":{huge}}}"#),
@@ -242,4 +242,11 @@ fn a_plain_contact_names_every_wrong_field() {
             "wrong_type consents: an object / an array",
         ],
     );
+}
+
+#[test]
+fn a_change_of_a_company_is_no_contact() {
+    let change = r#"{"eventId":1,"objectId":5,"occurredAt":0,"subscriptionType":"company.propertyChange",
+        "propertyName":"name","propertyValue":"Acme"}"#;
+    assert_eq!(tell(Mapping::Hubspot, change).verdict, Verdict::Nothing(Reason::OtherEntity));
 }

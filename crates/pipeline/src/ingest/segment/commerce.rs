@@ -1,12 +1,14 @@
 //! What tracks say of products, orders and surveys.
 
 use super::{Properties, usable_object};
-use crate::ingest::check::{Errors, Whole, amount_of, whole};
+use crate::ingest::check::{Errors, MAX_ID_BYTES, MAX_NAME_BYTES, Whole, amount_of, whole};
 use crate::ingest::draft::{Draft, Item, MAX_ITEMS, Order, Survey};
 use crate::ingest::json::{Json, shape};
 use crate::ingest::map::Job;
 use catchment_domain::event::names;
 use catchment_domain::money::Currency;
+use std::borrow::Cow;
+use std::fmt::Display;
 
 /// The most pieces that a line of an order may have.
 const MAX_QUANTITY: i64 = 1_000_000;
@@ -90,13 +92,14 @@ fn money(job: &mut Job<'_, '_>, json: Json<'_>) -> Money {
 /// Product Viewed, Added, Removed: one product, checked.
 fn product<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, properties: &Properties<'a>) {
     let product_id = errors.required_text("properties.product_id", properties.product_id);
+    let product_id = errors.at_most("properties.product_id", MAX_ID_BYTES, product_id);
     let price = errors.amount("properties.price", properties.price, money.decimals());
     let Some(product_id) = product_id else { return };
     draft.items.push(Item {
         product_id,
-        sku: errors.usable_scalar("properties.sku", properties.sku),
-        category: errors.usable_scalar("properties.category", properties.category),
-        variant: errors.usable_scalar("properties.variant", properties.variant),
+        sku: detail(errors, "properties.sku", properties.sku, MAX_ID_BYTES),
+        category: detail(errors, "properties.category", properties.category, MAX_NAME_BYTES),
+        variant: detail(errors, "properties.variant", properties.variant, MAX_NAME_BYTES),
         price: money.known(price),
         quantity: quantity(properties.quantity),
     });
@@ -105,6 +108,7 @@ fn product<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, propert
 /// Order Completed: number, lines and total, checked.
 fn order<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, properties: &Properties<'a>) {
     let id = errors.required_text("properties.order_id", properties.order_id);
+    let id = errors.at_most("properties.order_id", MAX_ID_BYTES, id);
     let products = errors.required_elements("properties.products", properties.products);
     if properties.total.is_none() {
         errors.missing("properties.total", "a number", properties.total);
@@ -125,15 +129,14 @@ fn other<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, propertie
         lines(errors, draft, money, &products);
         return;
     }
-    let product_id = errors.usable("properties.product_id", properties.product_id);
-    let Some(product_id) = product_id.filter(|id| !id.is_empty()) else {
+    let Some(product_id) = product_of(errors, "properties.product_id", properties.product_id) else {
         return;
     };
     draft.items.push(Item {
         product_id,
-        sku: errors.usable_scalar("properties.sku", properties.sku),
-        category: errors.usable_scalar("properties.category", properties.category),
-        variant: errors.usable_scalar("properties.variant", properties.variant),
+        sku: detail(errors, "properties.sku", properties.sku, MAX_ID_BYTES),
+        category: detail(errors, "properties.category", properties.category, MAX_NAME_BYTES),
+        variant: detail(errors, "properties.variant", properties.variant, MAX_NAME_BYTES),
         price: money.known(price(properties.price, money)),
         quantity: quantity(properties.quantity),
     });
@@ -148,23 +151,44 @@ fn lines<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, products:
         };
         let quantity = quantity(line.quantity);
         units = units.saturating_add(quantity);
-        let product_id = errors.usable(format_args!("properties.products[{i}].product_id"), line.product_id);
-        let Some(product_id) = product_id.filter(|id| !id.is_empty()) else {
+        let field = format_args!("properties.products[{i}].product_id");
+        let Some(product_id) = product_of(errors, field, line.product_id) else {
             continue;
         };
         if draft.items.len() < MAX_ITEMS {
             draft.items.push(Item {
                 product_id,
-                sku: errors.usable_scalar(format_args!("properties.products[{i}].sku"), line.sku),
-                category: errors
-                    .usable_scalar(format_args!("properties.products[{i}].category"), line.category),
-                variant: errors.usable_scalar(format_args!("properties.products[{i}].variant"), line.variant),
+                sku: detail(errors, format_args!("properties.products[{i}].sku"), line.sku, MAX_ID_BYTES),
+                category: detail(
+                    errors,
+                    format_args!("properties.products[{i}].category"),
+                    line.category,
+                    MAX_NAME_BYTES,
+                ),
+                variant: detail(
+                    errors,
+                    format_args!("properties.products[{i}].variant"),
+                    line.variant,
+                    MAX_NAME_BYTES,
+                ),
                 price: money.known(price(line.price, money)),
                 quantity,
             });
         }
     }
     units
+}
+
+/// A product that need not be named.
+fn product_of<'a>(errors: &mut Errors, field: impl Display, json: Json<'a>) -> Option<Cow<'a, str>> {
+    let id = errors.usable(&field, json);
+    errors.at_most(field, MAX_ID_BYTES, id).filter(|id| !id.is_empty())
+}
+
+/// A text that need not be there; an empty one says nothing.
+fn detail<'a>(errors: &mut Errors, field: impl Display, json: Json<'a>, most: usize) -> Option<Cow<'a, str>> {
+    let text = errors.usable_scalar(&field, json);
+    errors.at_most(field, most, text).filter(|text| !text.is_empty())
 }
 
 /// A price that no check asks for.
@@ -182,15 +206,14 @@ fn quantity(json: Json<'_>) -> i32 {
 
 /// The first response with a number for an answer.
 fn survey<'a>(errors: &mut Errors, properties: &Properties<'a>) -> Option<Survey<'a>> {
-    let survey = errors
-        .usable_scalar("properties.poll_id", properties.poll_id)
-        .or_else(|| errors.usable_scalar("properties.survey_id", properties.survey_id))?;
+    let survey = detail(errors, "properties.poll_id", properties.poll_id, MAX_NAME_BYTES)
+        .or_else(|| detail(errors, "properties.survey_id", properties.survey_id, MAX_NAME_BYTES))?;
     let mut found = None;
     let _ = properties.responses.elements(|response| {
         let Some(answer) = usable_object::<Answer<'a>>(response).filter(|_| found.is_none()) else {
             return;
         };
-        let question = answer.question.scalar().ok().flatten();
+        let question = answer.question.scalar().ok().flatten().filter(|text| text.len() <= MAX_NAME_BYTES);
         if let (Some(question), Ok(Some(Whole::Value(score)))) =
             (question, answer.answer.number().map(|number| number.map(whole)))
         {

@@ -31,7 +31,7 @@ fn the_envelope_names_every_wrong_field() {
     let long = "x".repeat(50);
     refused(
         &format!(r#"{{"type":"{long}","userId":"u"}}"#),
-        &[&format!("unknown_type type: {types} / {}…", "x".repeat(40))],
+        &[&format!("unknown_type type: {types} / a string of 50 characters")],
     );
     refused(
         r#"{"type":"track","userId":{"id":"u"},"anonymousId":7,"messageId":1e400,"sentAt":"yesterday",
@@ -186,7 +186,7 @@ fn consents_are_said_in_preferences_and_by_unsubscribing() {
     let told = tell(
         Mapping::Segment,
         r#"{"type":"track","event":"Unsubscribed","userId":"u","context":{"consent":{"categoryPreferences":
-            {"sms":false,"email_marketing":true,"ads":"yes","sms":true,"x":null}}}}"#,
+            {"sms":false,"email_marketing":true,"sms":true,"x":null}}}}"#,
     );
     let at = ARRIVAL;
     assert_eq!(
@@ -335,4 +335,47 @@ fn a_survey_is_its_first_answer_in_points() {
         let found = told.event().survey.map(|s| (s.survey, s.question, s.score));
         assert_eq!(found, expected, "{properties}");
     }
+}
+
+#[test]
+fn a_consent_that_cannot_be_read_is_refused_and_its_key_is_named_if_it_is_a_name() {
+    let said = |key: &str| {
+        let preferences = format!(r#"{{"{key}":"false"}}"#);
+        format!(
+            r#"{{"type":"page","userId":"u","context":{{"consent":{{"categoryPreferences":{preferences}}}}}}}"#
+        )
+    };
+    let finding = |key: &str| {
+        format!(
+            "wrong_type context.consent.categoryPreferences.{key}: true or false / a string of 5 characters"
+        )
+    };
+    refused(&said("email_marketing"), &[&finding("email_marketing")]);
+    refused(&said("mia@example.com"), &[&finding("…")]);
+    refused(&said("491711234567"), &[&finding("…")]);
+}
+
+#[test]
+fn texts_that_are_kept_are_bounded() {
+    let long = "x".repeat(400);
+    let findings = |field: &str, most: usize| {
+        format!("out_of_range {field}: a text of at most {most} bytes / a text of 400 bytes")
+    };
+    for (field, most) in [("product_id", 320), ("sku", 320), ("category", 128), ("variant", 128)] {
+        let mut properties = serde_json::json!({"product_id": "p"});
+        properties[field] = long.clone().into();
+        let field = format!("properties.{field}");
+        refused(&track("Product Viewed", &properties.to_string()), &[&findings(&field, most)]);
+    }
+    let order = format!(r#"{{"order_id":"{long}","total":1,"products":[]}}"#);
+    refused(&track("Order Completed", &order), &[&findings("properties.order_id", 320)]);
+    refused(&track(&long, "{}"), &[&findings("event", 128)]);
+    let page = format!(r#"{{"type":"page","userId":"u","name":"{long}"}}"#);
+    refused(&page, &[&findings("name", 128)]);
+}
+
+#[test]
+fn nothing_is_received_after_it_arrived() {
+    let told = tell(Mapping::Segment, r#"{"type":"page","userId":"u","receivedAt":"9999-01-01T00:00:00Z"}"#);
+    assert_eq!((told.event().received_at, told.event().occurred_at), (ARRIVAL, ARRIVAL));
 }

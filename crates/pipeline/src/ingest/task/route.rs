@@ -1,7 +1,7 @@
 //! Where records go, and what is written there.
 
 use super::{IngestEffect, Input, Outputs, ROLE, SettingsError, Source};
-use crate::ingest::check::cut;
+use crate::ingest::check::name_of;
 use crate::ingest::map::Mapped;
 use catchment_contracts::dead_letter::{DeadLetter, ErrorCode, FieldError};
 use catchment_contracts::headers;
@@ -33,8 +33,7 @@ pub(super) fn unknown_source(input: &Input, sources: &[Source], record: &Record<
     let names: Vec<&str> = input.sources.iter().map(|at| sources[*at].spec.name.as_str()).collect();
     let expected = format!("one of {}", names.join(", "));
     let actual = match record.headers.get(headers::SOURCE) {
-        // A name of a source is nobody's data.
-        Some(name) => cut(&String::from_utf8_lossy(name)),
+        Some(name) => name_of(&String::from_utf8_lossy(name)).to_owned(),
         None => "nothing".to_owned(),
     };
     FieldError::new(ErrorCode::UnknownSource, headers::SOURCE, &expected, &actual)

@@ -4,7 +4,7 @@ use super::*;
 use crate::ingest::{Mapping, Reason, Tombstone};
 use catchment_contracts::dead_letter::ErrorCode;
 use catchment_contracts::wire::split;
-use catchment_contracts::{CatalogItem, CustomerEvent, EventType, Watermark};
+use catchment_contracts::{CatalogItem, CustomerEvent, EventType};
 use catchment_runtime::partition::for_key;
 use catchment_runtime::record::{Cleanup, TopicSpec};
 use catchment_runtime::{Offset, OutRecord, Partition};
@@ -107,7 +107,7 @@ impl Bench {
         let text = |record: &&OutRecord| {
             let header = record.headers.get(headers::WATERMARK)?;
             assert!(self.step.outbox.key(record).is_none() && self.step.outbox.value(record).is_none());
-            let mark = Watermark::decode(header).unwrap();
+            let mark = catchment_contracts::watermark::read(header).unwrap();
             let read: Vec<String> = mark
                 .read
                 .iter()

@@ -23,6 +23,8 @@ struct Now {
     reads: Vec<Read>,
     /// `clock: event`: the last watermark written. `clock: wall`: when the last one was.
     written: Option<Millis>,
+    /// The end of the input, once it is said.
+    ended: Option<Millis>,
 }
 
 /// Arrival times of source partitions, and the last watermark: as they are, and as they were at the last commit, so that
@@ -40,7 +42,7 @@ impl Times {
         let read = read.into_iter();
         let reads =
             read.map(|(source, partition)| Read { source, partition, arrival: None, caught_up: None });
-        let now = Now { reads: reads.collect(), written: None };
+        let now = Now { reads: reads.collect(), written: None, ended: None };
         Times { committed: now.clone(), now, changed: false }
     }
 
@@ -95,6 +97,18 @@ impl Times {
         true
     }
 
+    /// The input has ended: everything that arrived up to `until` is read. True the first time, also where that is no
+    /// later than what was said before: timers that are due by then may fire now.
+    pub(super) fn end(&mut self, until: Millis) -> bool {
+        if self.now.ended == Some(until) {
+            return false;
+        }
+        self.advance(until);
+        self.now.ended = Some(until);
+        self.changed = true;
+        true
+    }
+
     /// `clock: wall`: true once a second.
     pub(super) fn tick(&mut self, now: Millis) -> bool {
         if self.now.written.is_some_and(|last| now < last.saturating_add(INTERVAL)) {
@@ -110,7 +124,7 @@ impl Times {
         self.now.written
     }
 
-    /// The datum of a watermark; `None` if there is nothing to say. A partition that nothing is known of is left out:
+    /// The header of a watermark; `None` if there is nothing to say. A partition that nothing is known of is left out:
     /// who waits for it goes on waiting.
     pub(super) fn watermark<'n>(&self, name: impl Fn(usize) -> &'n str) -> Option<Vec<u8>> {
         let read = self.now.reads.iter().filter_map(|read| {
@@ -125,7 +139,7 @@ impl Times {
             return None;
         }
         let mut datum = Vec::new();
-        watermark.encode(&mut datum);
+        catchment_contracts::watermark::write(&watermark, &mut datum);
         Some(datum)
     }
 

@@ -66,13 +66,14 @@ fn time_that_goes_back_counts_as_the_latest_and_negative_times_work() {
 
 #[test]
 fn the_oldest_bucket_goes_early_at_the_limit_and_is_counted() {
-    let mut dedup = Dedup::new(80, 3);
-    for (number, time) in [(1, 0), (2, 1), (3, 20), (4, 30)] {
-        assert!(dedup.check_and_insert(id(number), time));
+    // A bucket is closed at two ids.
+    let mut dedup = Dedup::new(80, 16);
+    for number in 0..17 {
+        assert!(dedup.check_and_insert(id(number), 0));
     }
-    assert_eq!((dedup.len(), dedup.evicted_early()), (2, 2));
-    assert!(dedup.check_and_insert(id(1), 31), "it was forgotten");
-    assert!(!dedup.check_and_insert(id(3), 31));
+    assert_eq!((dedup.len(), dedup.evicted_early()), (15, 2), "a burst costs an eighth, not all");
+    assert!(!dedup.check_and_insert(id(2), 0));
+    assert!(dedup.check_and_insert(id(0), 0), "it was forgotten");
 }
 
 #[test]
@@ -85,8 +86,8 @@ fn a_step_is_one_record_and_nothing_new_is_none() {
     dedup.check_and_insert(id(2), 25);
     assert!(dedup.encode_step(&mut record));
     let mut golden = vec![1];
-    for (start, number) in [(0_u8, 1), (20, 2)] {
-        golden.extend([0, 0, 0, 0, 0, 0, 0, start, 0, 0, 0, 1]);
+    for (last, number) in [(9_u8, 1), (29, 2)] {
+        golden.extend([0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 1]);
         golden.extend(id(number));
     }
     assert_eq!(record, golden);
@@ -119,9 +120,12 @@ fn another_window_reads_the_same_changelog() {
     old.check_and_insert(id(1), 25);
     let mut record = Vec::new();
     old.encode_step(&mut record);
-    let mut wider = Dedup::new(800, 1_000);
-    wider.restore(&record).unwrap();
-    assert!(!wider.check_and_insert(id(1), 800));
+    for window in [8, 33, 80, 600, 800] {
+        let mut other = Dedup::new(window, 1_000);
+        other.restore(&record).unwrap();
+        let end = 25 + i64::try_from(window).unwrap();
+        assert!(!other.check_and_insert(id(1), end), "forgotten within a window of {window}");
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -1,0 +1,103 @@
+//! From a configuration to what the roles are made with. The same for every log.
+
+use crate::config::{self, Config};
+use crate::definitions::Definitions;
+use catchment_contracts::wire::SchemaIds;
+use catchment_domain::KeySecret;
+use catchment_pipeline::ingest::{Mapping, SourceSpec, Tombstone};
+use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
+use catchment_pipeline::topology::{Clash, Shape, Topology};
+use catchment_runtime::BatchLimits;
+
+/// What ids of events are hashed with; a constant of the program, so that a restart finds what was seen before it.
+const DEDUP_PURPOSE: &str = "catchment 2026 event ids of deduplication";
+
+/// The topics of a configuration, its raw topics with that many partitions.
+///
+/// # Errors
+/// Sources that can't be beside each other, or beside our own topics.
+pub(crate) fn topology(config: &Config, raw_partitions: u32) -> Result<Topology, Clash> {
+    Topology::new(&Shape {
+        app: &config.app,
+        partitions: u32::from(config.partitions),
+        sources: config.sources.iter().map(|source| (source.name.as_str(), source.topic.as_str())).collect(),
+        raw_partitions,
+        dedup_window: u64::try_from(config.dedup.window.millis()).unwrap_or(0),
+    })
+}
+
+/// How much a step takes.
+///
+/// # Errors
+/// Numbers beyond what this machine can count.
+pub(crate) fn limits(config: &Config) -> anyhow::Result<BatchLimits> {
+    Ok(BatchLimits {
+        records: usize::try_from(config.batch.max_records)?,
+        bytes: usize::try_from(config.batch.max_bytes.bytes())?,
+    })
+}
+
+/// The sources as ingest knows them, in the order of the configuration.
+///
+/// # Errors
+/// A path of an arrival field that is none.
+pub(crate) fn sources(config: &Config) -> anyhow::Result<Vec<SourceSpec>> {
+    config.sources.iter().map(source).collect()
+}
+
+fn source(source: &config::Source) -> anyhow::Result<SourceSpec> {
+    Ok(SourceSpec {
+        name: source.name.clone(),
+        topic: source.topic.clone(),
+        mapping: match source.mapping {
+            config::Mapping::Segment => Mapping::Segment,
+            config::Mapping::Hubspot => Mapping::Hubspot,
+            config::Mapping::Salesforce => Mapping::Salesforce,
+            config::Mapping::Contact => Mapping::Contact,
+            config::Mapping::Catalog => Mapping::Catalog,
+        },
+        arrival: source.arrival.as_deref().map(str::parse).transpose()?,
+        max_bytes: usize::try_from(source.max_bytes.bytes())?,
+        tombstone: match source.tombstone {
+            config::Tombstone::DeadLetter => Tombstone::DeadLetter,
+            config::Tombstone::Ignore => Tombstone::Ignore,
+        },
+        default_currency: source.default_currency.clone(),
+    })
+}
+
+/// What all profile tasks share.
+///
+/// # Errors
+/// Numbers beyond what this machine can count.
+pub(crate) fn profile(
+    config: &Config,
+    topology: &Topology,
+    definitions: Definitions,
+    secret: &KeySecret,
+    schemas: SchemaIds,
+    event_clock: bool,
+) -> anyhow::Result<Shared> {
+    let partitions_of = |at: usize| topology.table.spec(topology.raw[at]).partitions;
+    let sources = config.sources.iter().enumerate();
+    let settings = SharedSettings {
+        sources: sources.map(|(at, source)| (source.name.clone(), partitions_of(at))).collect(),
+        profiles: topology.profiles,
+        state: topology.profile_state,
+        dedup: topology.profile_dedup,
+        triggers: topology.triggers,
+        decisions: topology.decisions,
+        schemas,
+        dedup_key: secret.derived(DEDUP_PURPOSE),
+        dedup_window: u64::try_from(config.dedup.window.millis())?,
+        dedup_limit: usize::try_from(config.dedup.max_entries)?,
+        timer_grace: config.timers.grace.millis(),
+        publish: match config.profiles.publish {
+            config::Publish::Step => Publish::Step,
+            config::Publish::Event => Publish::Event,
+        },
+        event_clock,
+    };
+    let Definitions { models, campaigns } = definitions;
+    Ok(Shared { models, campaigns, settings })
+}
