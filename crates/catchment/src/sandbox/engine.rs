@@ -135,19 +135,21 @@ impl Engine {
 
     /// Steps both roles until nothing is left to read.
     fn catch_up(&mut self) -> anyhow::Result<()> {
-        loop {
-            let start = Instant::now();
-            let Engine { ingest, profile, report, sources, origins, topology, .. } = self;
-            let ingest = ingest.step(None, &mut |effect| count_ingest(report, sources, effect))?;
-            let between = Instant::now();
-            let profile = profile
-                .step(None, &mut |effect| count_profile(report, sources, &topology.raw, origins, effect))?;
-            record_step(report, Stage::Ingest, between - start, &ingest);
-            record_step(report, Stage::Profile, between.elapsed(), &profile);
-            if ingest.is_idle() && profile.is_idle() {
-                return Ok(());
-            }
-        }
+        while self.step()? {}
+        Ok(())
+    }
+
+    /// One step of each role; false if neither had anything to do.
+    fn step(&mut self) -> anyhow::Result<bool> {
+        let Engine { ingest, profile, report, sources, origins, topology, .. } = self;
+        let start = Instant::now();
+        let ingest = ingest.step(None, &mut |effect| count_ingest(report, sources, effect))?;
+        let between = Instant::now();
+        let profile =
+            profile.step(None, &mut |effect| count_profile(report, sources, &topology.raw, origins, effect))?;
+        record_step(report, Stage::Ingest, between - start, &ingest);
+        record_step(report, Stage::Profile, between.elapsed(), &profile);
+        Ok(!ingest.is_idle() || !profile.is_idle())
     }
 
     /// What came of it so far.
@@ -321,3 +323,6 @@ fn count_profile(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
