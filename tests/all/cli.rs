@@ -207,3 +207,44 @@ fn logs_go_to_stderr_in_the_form_asked_for() {
     // No colours where no terminal is.
     assert!(logged.contains("DEBUG") && !logged.contains('\u{1b}'), "{logged}");
 }
+
+const SHOP: &str = "sources:
+  - {name: web, topic: behaviour.events, mapping: segment, arrival: receivedAt}
+  - {name: crm, topic: crm.contacts, mapping: contact, arrival: updated_at}
+";
+
+/// Runs a sandbox of that configuration over these files.
+fn sandbox(config: &str, files: &[&str], output: &str) -> (i32, String, String) {
+    let directory = configured(config);
+    for file in files {
+        fs::write(directory.path().join(file), "").unwrap();
+    }
+    let arguments = ["sandbox", "--config", "catchment.yaml", "--input", ".", "--output", output];
+    finished(catchment(&arguments).current_dir(directory.path()))
+}
+
+#[test]
+fn a_sandbox_says_what_it_needs_before_it_begins() {
+    let refusal = |config: &str, files: &[&str], output: &str| {
+        let (code, _, error) = sandbox(config, files, output);
+        assert_eq!(code, 1, "{error}");
+        error
+    };
+    let none = refusal(SHOP, &[], "out");
+    assert_eq!(
+        none,
+        "error: no such file: ./web.ndjson, ./crm.ndjson (every source needs one; an empty file will do)\n"
+    );
+    let files = ["web.ndjson", "crm.ndjson", "taken"];
+    assert!(refusal(SHOP, &files, ".").contains("--output is the directory of the input"));
+    assert!(refusal(SHOP, &files, "taken").contains("taken can't be made a directory"));
+    let clockless = SHOP.replace(", arrival: updated_at", "");
+    assert!(refusal(&clockless, &files, "out").contains("source `crm` names no `arrival` field"));
+    let own = SHOP.replace("crm.contacts", "customer.profiles");
+    let (code, _, error) = sandbox(&own, &files, "out");
+    let place = "catchment.yaml:3:17: topic `customer.profiles` is written by Catchment itself";
+    assert!(code == 2 && error.starts_with(place), "{code} {error}");
+    let (code, report, error) = sandbox(SHOP, &files, "out");
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(report.contains("events in         0") && !report.contains("1970"), "{report}");
+}

@@ -18,6 +18,7 @@ use crate::config::{self, Config};
 use crate::definitions::Definitions;
 use crate::out::Out;
 use crate::stop::Stop;
+use crate::wiring;
 use anyhow::Context as _;
 use catchment_domain::KeySecret;
 use catchment_domain::time::{format_rfc3339, parse_rfc3339};
@@ -27,11 +28,13 @@ pub(crate) fn run(args: &SandboxArgs) -> anyhow::Result<()> {
     let config = config::load(&args.config, std::env::vars())?;
     crate::logging::init(&args.log, Some(&config.log));
     let definitions = Definitions::load(&config)?;
+    wiring::topology_of_file(&args.config, &config)?;
     let secret = config.secret()?.unwrap_or(KeySecret::PUBLISHED);
     let until = args.until.as_deref().and_then(parse_rfc3339);
     let stop = Stop::install().context("signals can't be caught")?;
 
     let mut feed = Feed::open(&config, &args.input)?;
+    prepare(args)?;
     let mut engine = Engine::new(&config, definitions, secret)?;
     engine.run(&mut feed, &mut |_| {}, &stop)?;
     if stop.requested() {
@@ -42,11 +45,29 @@ pub(crate) fn run(args: &SandboxArgs) -> anyhow::Result<()> {
     print(&config, &engine, args)
 }
 
+/// Sees to it before the work that its result can be written, and overwrites nothing of the input.
+fn prepare(args: &SandboxArgs) -> anyhow::Result<()> {
+    let output = &args.output;
+    std::fs::create_dir_all(output)
+        .with_context(|| format!("{} can't be made a directory", output.display()))?;
+    let same = std::fs::canonicalize(output).ok() == std::fs::canonicalize(&args.input).ok();
+    anyhow::ensure!(
+        !same,
+        "--output is the directory of the input: what is written would stand among what was read"
+    );
+    let probe = output.join(".catchment");
+    std::fs::write(&probe, b"")
+        .and_then(|()| std::fs::remove_file(&probe))
+        .with_context(|| format!("nothing can be written to {}", output.display()))
+}
+
 fn print(config: &Config, engine: &Engine, args: &SandboxArgs) -> anyhow::Result<()> {
     let report = engine.report();
     let mut out = Out::stdout();
     out.text(&report.human(config))?;
-    out.line(format!("time        {}", format_rfc3339(engine.now())))?;
+    if report.events_in > 0 {
+        out.line(format!("time        {}", format_rfc3339(engine.now())))?;
+    }
     if report.timers_pending > 0 {
         out.line(format!(
             "pending     {} timers are due later; --until TIME goes on to a later time",

@@ -1,6 +1,6 @@
 //! From a configuration to what the roles are made with. The same for every log.
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigErrors, Document};
 use crate::definitions::Definitions;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
@@ -8,6 +8,7 @@ use catchment_pipeline::ingest::{Mapping, SourceSpec, Tombstone};
 use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
 use catchment_pipeline::topology::{Clash, Shape, Topology};
 use catchment_runtime::BatchLimits;
+use std::path::Path;
 
 /// What ids of events are hashed with; a constant of the program, so that a restart finds what was seen before it.
 const DEDUP_PURPOSE: &str = "catchment 2026 event ids of deduplication";
@@ -23,6 +24,20 @@ pub(crate) fn topology(config: &Config, raw_partitions: u32) -> Result<Topology,
         sources: config.sources.iter().map(|source| (source.name.as_str(), source.topic.as_str())).collect(),
         raw_partitions,
         dedup_window: u64::try_from(config.dedup.window.millis()).unwrap_or(0),
+    })
+}
+
+/// As [`topology`], of the file that the configuration was read from: a clash is shown where it stands.
+///
+/// # Errors
+/// A clash, with its line.
+pub(crate) fn topology_of_file(path: &Path, config: &Config) -> Result<Topology, ConfigErrors> {
+    topology(config, 1).or_else(|clash| {
+        let key = match &clash {
+            Clash::OwnTopic { source_index, .. } => format!("sources[{source_index}].topic"),
+            Clash::DeadLetters { source_index, .. } => format!("sources[{source_index}].name"),
+        };
+        Err(Document::read(path)?.error_at(&key, clash.to_string()).into())
     })
 }
 

@@ -45,14 +45,6 @@ pub enum Clash {
 }
 
 impl Clash {
-    /// Place of the source at fault.
-    #[must_use]
-    pub fn source_index(&self) -> usize {
-        match self {
-            Clash::OwnTopic { source_index, .. } | Clash::DeadLetters { source_index, .. } => *source_index,
-        }
-    }
-
     fn find(shape: &Shape<'_>) -> Option<Clash> {
         for (source_index, (name, topic)) in shape.sources.iter().enumerate() {
             let own = topics::spec(topic).is_some_and(|spec| spec.writers != "upstream");

@@ -5,15 +5,18 @@ use std::path::Path;
 
 use catchment_contracts::topics;
 use catchment_domain::campaign::Campaign;
+use catchment_pipeline::topology::Topology;
 
 use crate::config::{self, Config, Span};
 use crate::definitions::Definitions;
 use crate::out::Out;
+use crate::wiring;
 
 /// Checks a configuration with its models and campaigns, and prints what it sets up.
 pub(super) fn check<W: Write>(out: &mut Out<W>, path: &Path) -> anyhow::Result<()> {
     let config = config::load(path, std::env::vars())?;
     let definitions = Definitions::load(&config)?;
+    let topology = wiring::topology_of_file(path, &config)?;
     out.line(format_args!("{} is in order.", path.display()))?;
     let secret = match &config.identity.secret_file {
         Some(file) => format!("from {}", file.display()),
@@ -32,7 +35,7 @@ pub(super) fn check<W: Write>(out: &mut Out<W>, path: &Path) -> anyhow::Result<(
     sources(out, &config)?;
     models(out, &definitions)?;
     campaigns(out, &definitions)?;
-    all_topics(out, &config)
+    all_topics(out, &topology)
 }
 
 fn title<W: Write>(out: &mut Out<W>, title: &str, count: usize) -> anyhow::Result<()> {
@@ -96,8 +99,7 @@ fn trigger(campaign: &Campaign) -> String {
 }
 
 /// The topics of the sources, and those that Catchment itself needs.
-fn all_topics<W: Write>(out: &mut Out<W>, config: &Config) -> anyhow::Result<()> {
-    let topology = crate::wiring::topology(config, 1)?;
+fn all_topics<W: Write>(out: &mut Out<W>, topology: &Topology) -> anyhow::Result<()> {
     let mut names: Vec<String> = topology.table.iter().map(|(_, spec)| spec.name.clone()).collect();
     names.sort();
     title(out, "Topics", names.len())?;

@@ -145,8 +145,8 @@ impl Engine {
         let start = Instant::now();
         let ingest = ingest.step(None, &mut |effect| count_ingest(report, sources, effect))?;
         let between = Instant::now();
-        let profile =
-            profile.step(None, &mut |effect| count_profile(report, sources, &topology.raw, origins, effect))?;
+        let profile = profile
+            .step(None, &mut |effect| count_profile(report, sources, &topology.raw, origins, effect))?;
         record_step(report, Stage::Ingest, between - start, &ingest);
         record_step(report, Stage::Profile, between.elapsed(), &profile);
         Ok(!ingest.is_idle() || !profile.is_idle())

@@ -40,6 +40,18 @@ impl Feed {
     /// # Errors
     /// A file that is missing or can't be read.
     pub(crate) fn open(config: &Config, directory: &Path) -> anyhow::Result<Feed> {
+        let missing: Vec<String> = config
+            .sources
+            .iter()
+            .map(|source| directory.join(format!("{}.ndjson", source.name)))
+            .filter(|path| !path.exists())
+            .map(|path| path.display().to_string())
+            .collect();
+        anyhow::ensure!(
+            missing.is_empty(),
+            "no such file: {} (every source needs one; an empty file will do)",
+            missing.join(", ")
+        );
         let readers = config.sources.iter().map(|source| Reader::open(source, directory));
         let mut feed = Feed { readers: readers.collect::<anyhow::Result<_>>()? };
         for source in 0..feed.readers.len() {

@@ -67,9 +67,8 @@ fn run(seed: Option<u64>) -> (BTreeMap<String, Vec<u8>>, Troubles) {
     let directory = tempfile::tempdir().unwrap();
     output::write(&engine, &config, directory.path()).unwrap();
     let entries = std::fs::read_dir(directory.path()).unwrap().map(Result::unwrap);
-    let files = entries.map(|entry| {
-        (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())
-    });
+    let files =
+        entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()));
     (files.collect(), troubles)
 }
 
