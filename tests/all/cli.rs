@@ -116,7 +116,7 @@ fn environment_overrides_the_file() {
 
 #[test]
 fn mistakes_in_campaigns_and_models_have_their_place() {
-    let campaign = "name: cart\nchannel: email\ntrigger: {event: Product Added, unless: [Order Completed]}\n";
+    let campaign = "name: cart\nchannel: email\ntrigger: {event: Product Added, unless: [Order Completed]}\nconsent: none\n";
     let directory = configured(&format!("{GOOD}campaigns: [a.yaml]\n"));
     let run = |campaign: &str| {
         fs::write(directory.path().join("a.yaml"), campaign).unwrap();
@@ -128,10 +128,13 @@ fn mistakes_in_campaigns_and_models_have_their_place() {
     let (code, _, error) = run(&campaign.replace("email", "letter"));
     assert_eq!(code, 2);
     assert!(error.starts_with("a.yaml:2:10: `channel`: expected one of `email`, "), "{error}");
+    let (code, _, error) = run(&campaign.replace("consent: none\n", ""));
+    assert_eq!(code, 2);
+    assert!(error.contains("channel email needs `consent`"), "{error}");
     let condition = campaign.replace(", unless: [Order Completed]", "") + "condition: score.churn > 0.5\n";
     let (code, _, error) = run(&condition);
     assert_eq!(code, 2);
-    assert!(error.starts_with("a.yaml:4:1: condition: score.churn"), "{error}");
+    assert!(error.starts_with("a.yaml:5:1: condition: score.churn"), "{error}");
 }
 
 #[test]

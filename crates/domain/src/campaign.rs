@@ -12,12 +12,14 @@ mod quiet;
 mod tests;
 
 pub use condition::{Condition, ConditionError, VARIABLES};
-pub use decide::{Cause, Decision, Match, Outcome, Reason, Situation, Trigger, UsedScore};
-pub use ledger::{Ledger, MAX_SENT, MAX_TIMERS, Sent, Timer};
+pub use decide::{Cause, Decision, Match, Outcome, Reason, Situation, Trigger};
+pub use ledger::{FOR_EVER, Ledger, MAX_SENT, MAX_SENT_OF_CAMPAIGN, MAX_TIMERS, Sent, Timer};
 pub use quiet::QuietHours;
 
 use crate::time::Millis;
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::fmt;
 
 /// How a campaign reaches the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -33,6 +35,24 @@ pub enum Channel {
     Onsite,
 }
 
+impl Channel {
+    /// Name, as files carry it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Channel::Email => "email",
+            Channel::Sms => "sms",
+            Channel::Push => "push",
+            Channel::Onsite => "onsite",
+        }
+    }
+
+    /// True for what reaches out to a customer who is not there: a file must say what allows it.
+    fn reaches_out(self) -> bool {
+        self != Channel::Onsite
+    }
+}
+
 /// What one decision is about. One customer is sent at most one trigger for a campaign and scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,7 +62,7 @@ pub enum Scope {
     Event,
     /// The order of the event.
     Order,
-    /// All that was put in the cart since the last order.
+    /// All that was put in the cart between two orders.
     Cart,
     /// The customer: once ever.
     Customer,
@@ -54,12 +74,43 @@ pub struct Span(pub Millis);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(input)?;
-        let span =
-            humantime::parse_duration(&text).ok().and_then(|span| i64::try_from(span.as_millis()).ok());
-        span.map(Span).ok_or_else(|| {
-            serde::de::Error::custom(format!("expected a span such as 30m, 48h or 7d, got `{text}`"))
-        })
+        // Any: a number without a unit is the usual mistake, and deserves an answer of its own.
+        input.deserialize_any(SpanVisitor)
+    }
+}
+
+struct SpanVisitor;
+
+impl SpanVisitor {
+    const EXPECTED: &'static str = "a span such as 30m, 48h or 7d";
+
+    fn number<E: Error>(number: impl fmt::Display) -> Result<Span, E> {
+        Err(E::custom(format_args!("expected {}, got the number {number}", Self::EXPECTED)))
+    }
+}
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
+        let span = humantime::parse_duration(text).ok().and_then(|span| i64::try_from(span.as_millis()).ok());
+        span.map(Span).ok_or_else(|| E::custom(format_args!("expected {}, got `{text}`", Self::EXPECTED)))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Span, E> {
+        Self::number(number)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Span, E> {
+        Self::number(number)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Span, E> {
+        Self::number(number)
     }
 }
 
@@ -77,9 +128,10 @@ pub struct TriggerFile {
     pub unless: Vec<String>,
 }
 
-/// A campaign file, as it is written (YAML).
+/// A campaign file, as it is written (YAML). One that reaches out to a customer and says nothing of consent can't be
+/// read.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct CampaignFile {
     /// Name: letters, digits, `_` and `-`. Decisions, triggers and the ledger carry it, so it stays as it is.
     pub name: String,
@@ -102,12 +154,39 @@ pub struct CampaignFile {
     pub reentry: Option<Span>,
     /// How to reach the customer.
     pub channel: Channel,
-    /// Purpose that must be granted; none for what needs no consent.
+    /// Purpose that must be granted, or the word `none`; see [`CampaignFile::purpose`]. Only `onsite` may leave it out,
+    /// which means `none`.
     #[serde(default)]
     pub consent: Option<String>,
     /// When not to speak, where the customer is.
     #[serde(default)]
     pub quiet_hours: Option<QuietHours>,
+}
+
+/// What `consent` says where none is needed.
+const NO_CONSENT: &str = "none";
+
+impl CampaignFile {
+    /// The purpose that must be granted; `None` for what needs no consent.
+    #[must_use]
+    pub fn purpose(&self) -> Option<&str> {
+        self.consent.as_deref().filter(|purpose| *purpose != NO_CONSENT)
+    }
+}
+
+impl<'de> Deserialize<'de> for CampaignFile {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        // The function of the same name that is derived above.
+        let file = Self::deserialize(input)?;
+        let says = file.consent.as_deref().is_some_and(|consent| !consent.trim().is_empty());
+        if !says && (file.consent.is_some() || file.channel.reaches_out()) {
+            return Err(D::Error::custom(format_args!(
+                "channel {} needs `consent`: the purpose that must be granted, or `{NO_CONSENT}`",
+                file.channel.as_str()
+            )));
+        }
+        Ok(file)
+    }
 }
 
 fn one_day() -> Span {

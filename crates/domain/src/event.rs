@@ -89,8 +89,8 @@ pub struct LineItem<'a> {
 pub struct OrderTotal<'a> {
     /// Order number; an order is its number.
     pub order_id: &'a str,
-    /// Amount paid, in minor units of the event's currency.
-    pub total: i64,
+    /// Amount paid, in minor units of the event's currency; `None` where it or the currency is not known.
+    pub total: Option<i64>,
     /// Pieces over all lines.
     pub units: i32,
 }

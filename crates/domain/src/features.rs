@@ -38,11 +38,11 @@ features! {
     Orders90dLog = "orders_90d_log",
     /// ln(1 + days since the newest order); missing for who never ordered.
     DaysSinceLastOrderLog = "days_since_last_order_log",
-    /// ln(1 + days since the first order among those kept); missing for who never ordered.
+    /// ln(1 + days since the first order); missing for who never ordered.
     DaysSinceFirstOrderLog = "days_since_first_order_log",
-    /// ln(1 + mean days between orders); missing for who ordered less than twice.
+    /// ln(1 + days from the first to the newest order ÷ (orders − 1)); missing for who ordered less than twice.
     MeanGapDaysLog = "mean_gap_days_log",
-    /// ln(1 + mean order total in major units of the model's currency); missing without an order in that currency.
+    /// ln(1 + mean order total in major units of the model's currency); missing without a known amount in that currency.
     MeanOrderValueLog = "mean_order_value_log",
     /// ln(1 + pieces ordered); missing for who never ordered.
     UnitsLog = "units_log",
@@ -52,7 +52,7 @@ features! {
     Adds7dLog = "adds_7d_log",
     /// ln(1 + orders within 30 days).
     Orders30dLog = "orders_30d_log",
-    /// ln(1 + amount ordered within 30 days in major units of the model's currency).
+    /// ln(1 + known amounts ordered within 30 days in major units of the model's currency).
     Revenue30dLog = "revenue_30d_log",
     /// ln(1 + hours since the newest event).
     HoursSinceSeenLog = "hours_since_seen_log",
@@ -97,7 +97,7 @@ pub struct Facts<'a> {
     units: i64,
     first: Millis,
     last: Millis,
-    /// Orders and their sum in the currency asked for, and the sum of the newest 30 days; minor units.
+    /// Orders of known amount in the currency asked for, their sum, and the sum of the newest 30 days; minor units.
     priced: i64,
     total: i64,
     total_30d: i64,
@@ -108,7 +108,9 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// Facts of a profile at `now`, amounts in `currency` with `decimals` decimals. Orders later than `now` do not
-    /// count (an event is never later than its arrival, so there are none but in a replay of another time).
+    /// count (an event is never later than its arrival, so there are none but in a replay of another time). Of orders
+    /// that were summed up only the earliest time is known; the newest 256 stand by themselves, so what is asked of the
+    /// newest days is exact for whoever orders less than 256 times in 90 days.
     #[must_use]
     pub fn new(profile: &'a Profile, now: Millis, currency: &str, decimals: u32) -> Self {
         let minor = 10f64.powi(i32::try_from(decimals).unwrap_or(2));
@@ -135,20 +137,20 @@ impl<'a> Facts<'a> {
             facts.orders_30d += i64::from(age < 30 * DAY);
             facts.units += i64::from(order.units);
             (facts.first, facts.last) = (facts.first.min(order.at), facts.last.max(order.at));
-            if order.currency == currency {
+            if let Some(total) = order.total.filter(|_| order.currency.as_deref() == Some(currency)) {
                 facts.priced += 1;
-                facts.total = facts.total.saturating_add(order.total);
-                facts.total_30d =
-                    facts.total_30d.saturating_add(if age < 30 * DAY { order.total } else { 0 });
+                facts.total = facts.total.saturating_add(total);
+                facts.total_30d = facts.total_30d.saturating_add(if age < 30 * DAY { total } else { 0 });
             }
         }
         for sum in &profile.older_orders {
             let orders = i64::try_from(sum.orders).unwrap_or(i64::MAX);
             facts.orders = facts.orders.saturating_add(orders);
             facts.units = facts.units.saturating_add(sum.units);
-            if sum.currency == currency {
+            facts.first = facts.first.min(sum.first_at);
+            if let Some(total) = sum.total.filter(|_| sum.currency.as_deref() == Some(currency)) {
                 facts.priced = facts.priced.saturating_add(orders);
-                facts.total = facts.total.saturating_add(sum.total);
+                facts.total = facts.total.saturating_add(total);
             }
         }
         let today = day_of(now);
@@ -169,7 +171,8 @@ impl<'a> Facts<'a> {
             Feature::DaysSinceLastOrderLog => ordered(span(self.last, self.now, DAY)),
             Feature::DaysSinceFirstOrderLog => ordered(span(self.first, self.now, DAY)),
             Feature::MeanGapDaysLog => {
-                (self.orders >= 2).then(|| ln_1p(span(self.first, self.last, DAY) / real(self.orders - 1)))
+                let gaps = self.orders - 1;
+                (gaps >= 1).then(|| ordered(span(self.first, self.last, DAY) / real(gaps))).flatten()
             }
             Feature::MeanOrderValueLog => {
                 (self.priced > 0).then(|| ln_1p(real(self.total) / self.minor / real(self.priced)))

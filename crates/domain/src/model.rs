@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct ModelFile {
     /// Version of the file format: 1.
     pub format: u32,
-    /// Name; predictions carry it.
+    /// Name; predictions carry it, and conditions ask for `score.<name>`: a letter or `_`, then letters, digits, `_`.
     pub name: String,
     /// Version; predictions carry it.
     pub version: String,
@@ -126,6 +126,15 @@ pub enum ModelError {
     /// The file is of a format that this program does not know.
     #[error("format {0} is not known; this program reads format 1")]
     Format(u32),
+    /// A name that no condition could ask for.
+    #[error("name `{0}`: expected letters, digits and `_`, not a digit first")]
+    Name(String),
+    /// No version.
+    #[error("version must not be empty")]
+    NoVersion,
+    /// Two terms of one feature.
+    #[error("feature `{0}` stands there twice")]
+    TwiceTheFeature(String),
     /// A feature that is not in the catalogue.
     #[error("feature `{0}` is not known; docs/models.md lists all")]
     UnknownFeature(String),
@@ -146,6 +155,15 @@ pub enum ModelError {
     /// A golden vector gives another score.
     #[error("golden vector {0}: expected {1:?}, computed {2:?}")]
     GoldenScore(usize, Option<f64>, Option<f64>),
+}
+
+/// What a model says of a profile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// The score; for probabilities 0 to 1.
+    pub value: f64,
+    /// A feature was missing, and the value that the model declares for that stood in.
+    pub missing: bool,
 }
 
 /// A model that is checked and ready to score.
@@ -178,8 +196,19 @@ impl Model {
         if file.format != 1 {
             return Err(ModelError::Format(file.format));
         }
+        if !is_identifier(&file.name) {
+            return Err(ModelError::Name(file.name));
+        }
+        if file.version.trim().is_empty() {
+            return Err(ModelError::NoVersion);
+        }
         let currency = Currency::from_code(&file.currency).ok_or(ModelError::Currency(file.currency))?;
-        let terms = file.features.iter().map(check_term).collect::<Result<_, _>>()?;
+        let terms: Vec<(Feature, Weights)> =
+            file.features.iter().map(check_term).collect::<Result<_, _>>()?;
+        let twice = (1..terms.len()).find(|at| terms[..*at].iter().any(|term| term.0 == terms[*at].0));
+        if let Some(at) = twice {
+            return Err(ModelError::TwiceTheFeature(terms[at].0.name().to_owned()));
+        }
         if !file.intercept.is_finite() {
             return Err(ModelError::BadNumber("intercept", file.name));
         }
@@ -208,21 +237,25 @@ impl Model {
 
     /// Score of a profile at `now`; `None` where a feature is missing that the model can't do without.
     #[must_use]
-    pub fn score(&self, profile: &Profile, now: Millis) -> Option<f64> {
+    pub fn score(&self, profile: &Profile, now: Millis) -> Option<Score> {
         let facts = Facts::new(profile, now, self.currency.code(), self.currency.decimals());
         self.score_of(|feature| facts.get(feature))
     }
 
-    fn score_of(&self, value: impl Fn(Feature) -> Option<f64>) -> Option<f64> {
-        let mut sum = self.intercept;
+    fn score_of(&self, value: impl Fn(Feature) -> Option<f64>) -> Option<Score> {
+        let (mut sum, mut missing) = (self.intercept, false);
         for (feature, weights) in &self.terms {
             let value = match (value(*feature), weights.missing) {
-                (Some(value), _) | (None, Missing::Value(value)) => value,
+                (Some(value), _) => value,
+                (None, Missing::Value(value)) => {
+                    missing = true;
+                    value
+                }
                 (None, Missing::NoScore) => return None,
             };
             sum += weights.coefficient * (value - weights.mean) / weights.scale;
         }
-        Some(1.0 / (1.0 + (-sum).exp()))
+        Some(Score { value: 1.0 / (1.0 + (-sum).exp()), missing })
     }
 
     fn check_golden(&self, golden: &[Golden]) -> Result<(), ModelError> {
@@ -241,6 +274,7 @@ impl Model {
                 return Err(ModelError::GoldenInputs(at, name.to_owned()));
             }
             let score = self.score_of(|feature| vector.inputs.get(feature.name()).copied().flatten());
+            let score = score.map(|score| score.value);
             let same = match (score, vector.score) {
                 (Some(got), Some(expected)) => (got - expected).abs() <= TOLERANCE,
                 (got, expected) => got.is_none() && expected.is_none(),
@@ -251,6 +285,12 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// True for what a condition can write behind `score.`.
+fn is_identifier(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    name.bytes().all(|byte| letter(byte) || byte.is_ascii_digit()) && name.bytes().next().is_some_and(letter)
 }
 
 fn check_term(term: &Term) -> Result<(Feature, Weights), ModelError> {

@@ -42,8 +42,8 @@ pub fn email(value: &str) -> Option<Cow<'_, str>> {
     Some(if lower { Cow::Borrowed(value) } else { Cow::Owned(value.to_lowercase()) })
 }
 
-/// A telephone number in E.164 (`+` and 7 to 15 digits): a leading `+` or `00`, then digits, all else dropped. `None`
-/// without a country code, and for nothing but zeros.
+/// A telephone number in E.164 (`+` and 7 to 15 digits, the first not 0): a leading `+` or `00`, then digits, all else
+/// dropped. `None` without a country code (none begins with 0), and for nothing but zeros.
 #[must_use]
 pub fn phone(value: &str) -> Option<Cow<'_, str>> {
     let value = plain_id(value)?;
@@ -63,7 +63,9 @@ pub fn phone(value: &str) -> Option<Cow<'_, str>> {
 
 fn is_e164(value: &str) -> bool {
     value.strip_prefix('+').is_some_and(|digits| {
-        (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+        (7..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
@@ -78,11 +80,13 @@ pub fn country(value: &str) -> Option<String> {
     Some(value)
 }
 
-/// A time zone of the IANA database, as it is spelled there; `None` if it is not listed.
+/// A time zone of the IANA database; `None` if it is not listed, also where only the case differs (`europe/berlin`): one
+/// zone has one spelling, which others can look up in databases that heed the case.
 #[must_use]
 pub fn time_zone(value: &str) -> Option<&str> {
     let value = value.trim();
-    (!value.is_empty() && jiff::tz::TimeZone::get(value).is_ok()).then_some(value)
+    let zone = jiff::tz::TimeZone::get(value).ok().filter(|zone| !zone.is_unknown())?;
+    (zone.iana_name() == Some(value)).then_some(value)
 }
 
 #[cfg(test)]
@@ -127,7 +131,17 @@ mod tests {
         for spelled in ["+442079460958", " +44 20 7946 0958 ", "0044 (20) 7946-0958", "+44.20.7946.0958"] {
             assert_eq!(phone(spelled).as_deref(), Some("+442079460958"), "{spelled}");
         }
-        for bad in ["0000000000", "020 7946 0958", "+12", "+1234567890123456", "null", "+00 (0)"] {
+        for bad in [
+            "0000000000",
+            "020 7946 0958",
+            "+12",
+            "+1234567890123456",
+            "null",
+            "+00 (0)",
+            "+0442079460958",
+            "+0 1234567",
+            "000441234567",
+        ] {
             assert_eq!(phone(bad), None, "{bad}");
         }
     }
@@ -137,7 +151,13 @@ mod tests {
         assert_eq!(country(" de ").as_deref(), Some("DE"));
         assert_eq!((country(""), country("ZZ"), country("Germany")), (None, None, None));
         assert_eq!(time_zone("Europe/Berlin"), Some("Europe/Berlin"));
-        assert_eq!((time_zone(""), time_zone("Mars/Olympus")), (None, None));
+        assert_eq!(
+            (time_zone(" UTC "), time_zone("America/New_York")),
+            (Some("UTC"), Some("America/New_York"))
+        );
+        for other in ["", "Mars/Olympus", "europe/berlin", "utc", "Etc/Unknown"] {
+            assert_eq!(time_zone(other), None, "{other}");
+        }
     }
 
     proptest! {

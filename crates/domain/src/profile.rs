@@ -3,8 +3,10 @@
 //! Every field merges in the events' own time by a rule that is commutative, associative and idempotent, so that any
 //! order of arrival gives the same profile and a backfill can't overwrite what is newer. (Counts are not idempotent by
 //! themselves: an event is applied once, which deduplication sees to before it comes here.) Lists are bounded by count
-//! under a total order, so that what is cut off does not depend on arrival either. Predictions are apart: they are of
-//! the moment in which they were made.
+//! under a total order, so that what is cut off does not depend on arrival either. Two things are apart. Predictions are
+//! of the moment in which they were made. And an order that is told again, under another event id, after it left the
+//! list of orders counts a second time: of the orders summed up, only the sum is known. (Told again while it is in the
+//! list, it counts once, by its greatest time.)
 
 mod activity;
 mod commerce;
@@ -12,17 +14,19 @@ mod statements;
 #[cfg(test)]
 mod tests;
 
-pub use activity::{Day, EventCount, MAX_COUNTS, MAX_DAYS, OTHER};
+pub use activity::{Day, EventCount, MAX_COUNTS, MAX_DAYS, OTHER, RESERVED_COUNTS};
 pub use commerce::{
     Affinity, CartItem, MAX_AFFINITIES, MAX_CART, MAX_ORDERS, MAX_RECENT, MAX_SURVEYS, Order, OrderSum,
     RecentProduct, SurveyAnswer,
 };
 pub use statements::{
-    Consent, Freshness, MAX_CONSENTS, MAX_IDENTIFIERS, MAX_SOURCES, MAX_TRAITS, ProfileIdentifier, Trait,
+    Consent, Freshness, MAX_CONSENTS, MAX_IDENTIFIERS, MAX_SOURCES, MAX_TRAITS, ProfileIdentifier,
+    RESERVED_TRAITS, TIMEZONE, Trait,
 };
 
 use crate::event::{ConsentStatus, Event};
 use crate::id::IdentifierType;
+use crate::model::Score;
 use crate::time::Millis;
 use compact_str::CompactString;
 
@@ -40,6 +44,8 @@ pub struct Prediction {
     pub score: f64,
     /// When it was computed.
     pub at: Millis,
+    /// A feature was missing, and the value that the model declares for that stood in.
+    pub missing: bool,
 }
 
 /// One customer.
@@ -65,7 +71,7 @@ pub struct Profile {
     pub days: Vec<Day>,
     /// By (time, number).
     pub orders: Vec<Order>,
-    /// Sums of orders older than those, by currency.
+    /// Sums of orders older than those, by currency; orders of unknown amount first.
     pub older_orders: Vec<OrderSum>,
     /// Newest order: what was put in the cart up to then is no longer in it.
     pub cart_closed_at: Option<Millis>,
@@ -102,8 +108,13 @@ impl Profile {
     /// What holds for a purpose; never stated is unknown.
     #[must_use]
     pub fn consent(&self, purpose: &str) -> ConsentStatus {
-        let found = self.consents.iter().find(|consent| consent.purpose == purpose);
-        found.map_or(ConsentStatus::Unknown, |consent| consent.status)
+        self.consent_statement(purpose).map_or(ConsentStatus::Unknown, |consent| consent.status)
+    }
+
+    /// The newest statement about a purpose.
+    #[must_use]
+    pub fn consent_statement(&self, purpose: &str) -> Option<&Consent> {
+        self.consents.iter().find(|consent| consent.purpose == purpose)
     }
 
     /// The value of a trait, if it is stated and not deleted.
@@ -113,10 +124,27 @@ impl Profile {
         self.traits[at].value.as_deref()
     }
 
-    /// The first identifier of a type, in order of value.
+    /// The identifier of a type that the newest event named; of several of one moment, the smallest value.
     #[must_use]
     pub fn identifier(&self, kind: IdentifierType) -> Option<&ProfileIdentifier> {
-        self.identifiers.iter().find(|identifier| identifier.kind == kind)
+        let of_kind = self.identifiers.iter().filter(|identifier| identifier.kind == kind);
+        // They stand in order of value, so the first of the newest is the smallest.
+        of_kind.reduce(|newest, next| if next.at > newest.at { next } else { newest })
+    }
+
+    /// True if what was put in the cart at these two times was in one cart: no order that is known lies between. An
+    /// order closes what was put in up to its own time.
+    #[must_use]
+    pub fn same_cart(&self, one: Millis, other: Millis) -> bool {
+        let between = one.min(other)..one.max(other);
+        !self.cart_closed_at.is_some_and(|closed| between.contains(&closed))
+            && !self.orders.iter().any(|order| between.contains(&order.at))
+    }
+
+    /// Number of orders.
+    #[must_use]
+    pub fn order_count(&self) -> u64 {
+        self.older_orders.iter().fold(self.orders.len() as u64, |sum, older| sum.saturating_add(older.orders))
     }
 
     /// Newest time at which something was done.
@@ -127,20 +155,19 @@ impl Profile {
     }
 
     /// Stores the newest score of a model.
-    pub fn predict(&mut self, model: &str, version: &str, score: f64, at: Millis) {
-        let found = self.predictions.binary_search_by(|known| known.model.as_str().cmp(model));
-        match found {
+    pub fn predict(&mut self, model: &str, version: &str, score: Score, at: Millis) {
+        let Score { value, missing } = score;
+        match self.predictions.binary_search_by(|known| known.model.as_str().cmp(model)) {
             Ok(place) => {
                 let known = &mut self.predictions[place];
-                (known.score, known.at) = (score, at);
+                (known.score, known.at, known.missing) = (value, at, missing);
                 if known.version != version {
                     known.version = Text::from(version);
                 }
             }
             Err(place) => {
-                let prediction =
-                    Prediction { model: Text::from(model), version: Text::from(version), score, at };
-                self.predictions.insert(place, prediction);
+                let (model, version) = (Text::from(model), Text::from(version));
+                self.predictions.insert(place, Prediction { model, version, score: value, at, missing });
             }
         }
     }
@@ -150,4 +177,17 @@ impl Profile {
     pub fn prediction(&self, model: &str) -> Option<&Prediction> {
         self.predictions.iter().find(|prediction| prediction.model == model)
     }
+}
+
+/// The place of the entry that is to go, if a list in order of name has one too many: the last that is not reserved.
+/// Reserved names have their places whether they are taken or not, so which names are kept depends on the names alone,
+/// and any order of arrival leaves the same ones.
+fn beyond<T>(list: &[T], most: usize, reserved: &[&str], name: impl Fn(&T) -> &str) -> Option<usize> {
+    let most = most - reserved.len();
+    if list.len() <= most {
+        return None;
+    }
+    let mut others = (0..list.len()).filter(|place| !reserved.contains(&name(&list[*place])));
+    let beyond = others.nth(most)?;
+    Some(others.last().unwrap_or(beyond))
 }

@@ -120,7 +120,11 @@ fn record(random: &mut Random, weights: &[f64], total: f64, at: i64) -> ([u8; 16
         consents: Vec::new(),
         currency: (!identify).then_some("EUR"),
         items: if identify { Vec::new() } else { vec![item] },
-        order: (85..90).contains(&kind).then_some(OrderTotal { order_id: &order_id, total: price, units: 1 }),
+        order: (85..90).contains(&kind).then_some(OrderTotal {
+            order_id: &order_id,
+            total: Some(price),
+            units: 1,
+        }),
         survey: None,
     };
     let mut value = Vec::new();

@@ -69,8 +69,10 @@ fn describe(event: &CustomerEvent<'_>) -> String {
         let _ = write!(text, " {}", item.sku.unwrap_or(item.product_id));
     }
     let currency = event.currency.and_then(Currency::from_code);
-    if let Some((order, currency)) = event.order.as_ref().zip(currency) {
-        let total = format_minor(order.total, currency.decimals());
+    if let Some((order, currency)) = event.order.as_ref().zip(currency)
+        && let Some(total) = order.total
+    {
+        let total = format_minor(total, currency.decimals());
         let _ = write!(text, ", {total} {} (order {})", currency.code(), order.order_id);
     }
     text

@@ -68,10 +68,10 @@ const KEYS: &[FileKey] = &[
     },
     FileKey {
         path: "consent",
-        value: "name of a purpose",
-        default: "none",
-        meaning: "The purpose that must be granted, such as `email_marketing`. Leave it out only for what needs no \
-                  consent.",
+        value: "name of a purpose, or the word `none`",
+        default: "**required**, but for `onsite`",
+        meaning: "The purpose that must be granted, such as `email_marketing`. Whoever needs none says so: `none`. Only \
+                  `onsite` may leave it out, which means `none`.",
     },
     FileKey {
         path: "quiet_hours.from",
@@ -91,25 +91,26 @@ const KEYS: &[FileKey] = &[
 const SCOPES: [(&str, &str, &str); 4] = [
     ("event", "the event that starts it", "`<source>:<event id>`"),
     ("order", "the order of the event; for an event without one, the event", "the order's number"),
-    ("cart", "all that was put in the cart since the last order", "`cart:<time of that order in ms, or 0>`"),
+    ("cart", "all that was put in the cart between two orders", "`cart:<time of its event in ms>`"),
     ("customer", "the customer: once ever", "`customer`"),
 ];
 
 /// Channels with the identifier that is the address.
 const CHANNELS: [(&str, &str); 4] = [
-    ("email", "`email`"),
-    ("sms", "`phone`"),
-    ("push", "`anonymous_id`"),
-    ("onsite", "`user_id`, else `anonymous_id`"),
+    ("email", "the newest `email`"),
+    ("sms", "the newest `phone`"),
+    ("push", "the newest `anonymous_id`"),
+    ("onsite", "the newest `user_id`, else the newest `anonymous_id`"),
 ];
 
 /// Outcomes as the contract of decisions has them.
-const OUTCOMES: [(&str, &str); 5] = [
+const OUTCOMES: [(&str, &str); 6] = [
     ("send", "A trigger, to be sent now."),
     ("deferred", "A trigger, to be sent not before the end of the quiet hours."),
     ("suppressed", "No trigger."),
     ("held_out", "No trigger: the customer is in the holdout. Not given yet: there are no experiments."),
     ("expired", "No trigger: too late."),
+    ("other", "Never written: stands for an outcome of a newer version."),
 ];
 
 pub(super) fn keys() -> anyhow::Result<String> {

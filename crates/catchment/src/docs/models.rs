@@ -8,7 +8,7 @@ const KEYS: &[FileKey] = &[
     FileKey { path: "format", value: "`1`", default: "**required**", meaning: "Version of the file format." },
     FileKey {
         path: "name",
-        value: "text",
+        value: "letters, digits and `_`, not a digit first",
         default: "**required**",
         meaning: "Name. Predictions carry it, and conditions ask for `score.<name>`.",
     },
@@ -48,7 +48,7 @@ const KEYS: &[FileKey] = &[
         path: "features[].name",
         value: "name of a feature",
         default: "**required**",
-        meaning: "One of the features below.",
+        meaning: "One of the features below, each at most once.",
     },
     FileKey {
         path: "features[].coefficient",
@@ -72,7 +72,8 @@ const KEYS: &[FileKey] = &[
         path: "features[].missing",
         value: "`no_score`, or `{value: NUMBER}`",
         default: "**required**",
-        meaning: "What a missing value means: no score at all, or this value in its place.",
+        meaning: "What a missing value means: no score at all, or this value in its place; the prediction then says \
+                  `missing`.",
     },
     FileKey {
         path: "golden[].inputs",

@@ -79,10 +79,10 @@ fn fields_are_listed_with_path_and_type() {
         "event: string or null",
         "occurred_at: timestamp-millis",
         "identifiers: array of Identifier",
-        "identifiers[].type: IdentifierType (user_id, crm_id, email, phone, anonymous_id)",
+        "identifiers[].type: IdentifierType (user_id, crm_id, email, phone, anonymous_id, other)",
         "identifiers[].key: NodeKey (16 bytes)",
         "order: OrderTotal or null",
-        "order.total: long",
+        "order.total: long or null",
     ] {
         assert!(lines.iter().any(|line| line == expected), "no `{expected}` in {lines:#?}");
     }
@@ -96,5 +96,37 @@ fn a_type_used_again_by_name_is_listed_again() {
     for path in ["product.price", "products[].price", "consents{}"] {
         let found = fields.iter().any(|field| field.path == path);
         assert_eq!(found, path != "consents{}", "{path}");
+    }
+}
+
+#[test]
+fn an_enum_of_a_contract_can_grow() {
+    fn check(contract: &Contract, json: &Value) {
+        match json {
+            Value::Array(items) => items.iter().for_each(|item| check(contract, item)),
+            Value::Object(object) => {
+                if let Some(symbols) = object.get("symbols").and_then(Value::as_array) {
+                    // A reader of an older version takes the default for a symbol that it does not know.
+                    let default = object.get("default").unwrap_or(&Value::Null);
+                    assert!(symbols.contains(default), "{}: {}", contract.name, object["name"]);
+                    assert!([Some("other"), Some("unknown")].contains(&default.as_str()), "{default}");
+                }
+                object.values().for_each(|value| check(contract, value));
+            }
+            _ => {}
+        }
+    }
+    for contract in ALL {
+        check(contract, &serde_json::from_str(contract.schema).unwrap());
+    }
+}
+
+#[test]
+fn no_amount_of_money_is_a_floating_point_number() {
+    for contract in ALL {
+        for field in contract.fields().unwrap() {
+            let money = field.unit.contains("currency");
+            assert!(!(money && field.ty.contains("double")), "{}: {}", contract.name, field.path);
+        }
     }
 }

@@ -5,7 +5,7 @@
 use super::Prediction;
 use crate::avro::{self, DecodeError, DecodeErrorKind, ReadResult, Reader};
 
-/// How a decision ended.
+/// How a decision ended; other stands for an outcome of a newer version, and is never written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// `send`
@@ -18,11 +18,14 @@ pub enum Outcome {
     HeldOut,
     /// `expired`
     Expired,
+    /// `other`
+    Other,
 }
 
 impl Outcome {
     /// All of them, in the order of the schema.
-    pub const ALL: [Self; 5] = [Self::Send, Self::Deferred, Self::Suppressed, Self::HeldOut, Self::Expired];
+    pub const ALL: [Self; 6] =
+        [Self::Send, Self::Deferred, Self::Suppressed, Self::HeldOut, Self::Expired, Self::Other];
 
     /// The symbol of the schema.
     #[must_use]
@@ -33,6 +36,7 @@ impl Outcome {
             Self::Suppressed => "suppressed",
             Self::HeldOut => "held_out",
             Self::Expired => "expired",
+            Self::Other => "other",
         }
     }
 
@@ -45,6 +49,7 @@ impl Outcome {
             "suppressed" => Some(Self::Suppressed),
             "held_out" => Some(Self::HeldOut),
             "expired" => Some(Self::Expired),
+            "other" => Some(Self::Other),
             _ => None,
         }
     }
@@ -58,6 +63,7 @@ impl Outcome {
                 Self::Suppressed => 2,
                 Self::HeldOut => 3,
                 Self::Expired => 4,
+                Self::Other => 5,
             },
         );
     }
@@ -69,6 +75,7 @@ impl Outcome {
             Some(2) => Ok(Self::Suppressed),
             Some(3) => Ok(Self::HeldOut),
             Some(4) => Ok(Self::Expired),
+            Some(5) => Ok(Self::Other),
             _ => Err(DecodeErrorKind::BadEnum),
         }
     }
@@ -93,11 +100,13 @@ pub struct CampaignDecision<'a> {
     pub not_before: Option<i64>,
     /// The trigger, if there is one.
     pub trigger_id: Option<&'a str>,
-    /// The event behind the decision.
+    /// The event behind the decision: its id at its source.
     pub event_id: &'a str,
+    /// Source of that event; (source, event_id) identifies it.
+    pub source: &'a str,
     /// When that event happened. Unit: ms since 1970-01-01T00:00:00Z.
     pub occurred_at: i64,
-    /// Scores that the decision used.
+    /// Scores that the condition names, as they were.
     pub predictions: Vec<Prediction<'a>>,
 }
 
@@ -117,6 +126,7 @@ impl<'a> CampaignDecision<'a> {
             avro::write_string(out, value);
         });
         avro::write_string(out, self.event_id);
+        avro::write_string(out, self.source);
         avro::write_long(out, self.occurred_at);
         avro::write_array(out, &self.predictions, Prediction::encode);
     }
@@ -141,8 +151,9 @@ impl<'a> CampaignDecision<'a> {
             not_before: input.option(Reader::long)?,
             trigger_id: input.option(Reader::string)?,
             event_id: input.string()?,
+            source: input.string()?,
             occurred_at: input.long()?,
-            predictions: input.array(11, Prediction::read)?,
+            predictions: input.array(12, Prediction::read)?,
         })
     }
 }

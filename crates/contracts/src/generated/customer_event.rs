@@ -5,7 +5,8 @@
 use super::{ConsentStatus, IdentifierType};
 use crate::avro::{self, DecodeError, DecodeErrorKind, ReadResult, Reader};
 
-/// The six calls of the Segment specification, and contact for a change in a CRM.
+/// The six calls of the Segment specification, and contact for a change in a CRM; other stands for a
+/// kind of a newer version, and is never written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
     /// `identify`
@@ -22,12 +23,22 @@ pub enum EventType {
     Alias,
     /// `contact`
     Contact,
+    /// `other`
+    Other,
 }
 
 impl EventType {
     /// All of them, in the order of the schema.
-    pub const ALL: [Self; 7] =
-        [Self::Identify, Self::Track, Self::Page, Self::Screen, Self::Group, Self::Alias, Self::Contact];
+    pub const ALL: [Self; 8] = [
+        Self::Identify,
+        Self::Track,
+        Self::Page,
+        Self::Screen,
+        Self::Group,
+        Self::Alias,
+        Self::Contact,
+        Self::Other,
+    ];
 
     /// The symbol of the schema.
     #[must_use]
@@ -40,6 +51,7 @@ impl EventType {
             Self::Group => "group",
             Self::Alias => "alias",
             Self::Contact => "contact",
+            Self::Other => "other",
         }
     }
 
@@ -54,6 +66,7 @@ impl EventType {
             "group" => Some(Self::Group),
             "alias" => Some(Self::Alias),
             "contact" => Some(Self::Contact),
+            "other" => Some(Self::Other),
             _ => None,
         }
     }
@@ -69,6 +82,7 @@ impl EventType {
                 Self::Group => 4,
                 Self::Alias => 5,
                 Self::Contact => 6,
+                Self::Other => 7,
             },
         );
     }
@@ -82,6 +96,7 @@ impl EventType {
             Some(4) => Ok(Self::Group),
             Some(5) => Ok(Self::Alias),
             Some(6) => Ok(Self::Contact),
+            Some(7) => Ok(Self::Other),
             _ => Err(DecodeErrorKind::BadEnum),
         }
     }
@@ -249,8 +264,9 @@ impl<'a> LineItem<'a> {
 pub struct OrderTotal<'a> {
     /// The shop's order number; an order is its number.
     pub order_id: &'a str,
-    /// Amount paid. Unit: minor units of the currency.
-    pub total: i64,
+    /// Amount paid; null where it or its currency is not known, which is not 0. Unit: minor units of the
+    /// currency.
+    pub total: Option<i64>,
     /// Pieces over all lines. Unit: pieces.
     pub units: i32,
 }
@@ -259,7 +275,9 @@ impl<'a> OrderTotal<'a> {
     /// Appends the datum in Avro's binary encoding.
     pub fn encode(&self, out: &mut Vec<u8>) {
         avro::write_string(out, self.order_id);
-        avro::write_long(out, self.total);
+        avro::write_option(out, self.total.as_ref(), |value, out| {
+            avro::write_long(out, *value);
+        });
         avro::write_int(out, self.units);
     }
 
@@ -273,7 +291,7 @@ impl<'a> OrderTotal<'a> {
     }
 
     pub(crate) fn read(input: &mut Reader<'a>) -> ReadResult<Self> {
-        Ok(Self { order_id: input.string()?, total: input.long()?, units: input.int()? })
+        Ok(Self { order_id: input.string()?, total: input.option(Reader::long)?, units: input.int()? })
     }
 }
 
@@ -338,7 +356,8 @@ pub struct CustomerEvent<'a> {
     pub traits: Vec<TraitChange<'a>>,
     /// Consents that the event states.
     pub consents: Vec<ConsentStatement<'a>>,
-    /// ISO 4217 code of all amounts of the event.
+    /// ISO 4217 code of all amounts of the event; null where it is not known, and then all amounts are
+    /// null.
     pub currency: Option<&'a str>,
     /// Products of the event.
     pub items: Vec<LineItem<'a>>,

@@ -8,13 +8,13 @@ pub use customer_event::{
 };
 mod customer_profile;
 pub use customer_profile::{
-    Affinity, CartItem, Consent, CustomerProfile, Day, EventCount, Freshness, Order, OrderSum, RecentProduct,
-    SurveyAnswer, Trait,
+    Affinity, CartItem, Consent, CustomerProfile, Day, EventCount, Freshness, Order, OrderSum,
+    ProfileIdentifier, RecentProduct, SurveyAnswer, Trait,
 };
 mod node_state;
 pub use node_state::{NodeState, Sent, Timer};
 mod campaign_trigger;
-pub use campaign_trigger::{CampaignTrigger, Channel, TriggerItem};
+pub use campaign_trigger::{Address, CampaignTrigger, Channel, TriggerConsent, TriggerItem};
 mod campaign_decision;
 pub use campaign_decision::{CampaignDecision, Outcome};
 mod catalog_item;
@@ -22,4 +22,4 @@ pub use catalog_item::{CatalogItem, Variant};
 mod watermark;
 pub use watermark::{ReadUpTo, Watermark};
 mod shared;
-pub use shared::{ConsentStatus, IdentifierType, Prediction, ProfileIdentifier};
+pub use shared::{ConsentStatus, IdentifierType, Prediction};

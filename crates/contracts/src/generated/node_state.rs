@@ -15,6 +15,8 @@ pub struct Sent<'a> {
     pub trigger_id: Option<&'a str>,
     /// When it was decided. Unit: ms since 1970-01-01T00:00:00Z.
     pub at: i64,
+    /// When the event behind it happened. Unit: ms since 1970-01-01T00:00:00Z.
+    pub occurred_at: i64,
 }
 
 impl<'a> Sent<'a> {
@@ -26,6 +28,7 @@ impl<'a> Sent<'a> {
             avro::write_string(out, value);
         });
         avro::write_long(out, self.at);
+        avro::write_long(out, self.occurred_at);
     }
 
     /// Reads a datum that fills `bytes` exactly.
@@ -43,6 +46,7 @@ impl<'a> Sent<'a> {
             scope: input.string()?,
             trigger_id: input.option(Reader::string)?,
             at: input.long()?,
+            occurred_at: input.long()?,
         })
     }
 }
@@ -99,7 +103,7 @@ impl<'a> Timer<'a> {
 /// The private part of a node: what was sent to the customer, and what is still due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState<'a> {
-    /// Ledger; the newest 256.
+    /// Ledger, oldest first; the newest 32 of each campaign and at most 512, but all of scope customer.
     pub sent: Vec<Sent<'a>>,
     /// Timers, by due time; at most 64.
     pub timers: Vec<Timer<'a>>,
@@ -122,6 +126,6 @@ impl<'a> NodeState<'a> {
     }
 
     pub(crate) fn read(input: &mut Reader<'a>) -> ReadResult<Self> {
-        Ok(Self { sent: input.array(4, Sent::read)?, timers: input.array(6, Timer::read)? })
+        Ok(Self { sent: input.array(5, Sent::read)?, timers: input.array(6, Timer::read)? })
     }
 }

@@ -4,7 +4,8 @@
 
 use crate::avro::{self, DecodeError, DecodeErrorKind, ReadResult, Reader};
 
-/// Kind of an identifier, in order of preference.
+/// Kind of an identifier, in order of preference; other stands for a kind of a newer version, and is
+/// never written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IdentifierType {
     /// `user_id`
@@ -17,11 +18,14 @@ pub enum IdentifierType {
     Phone,
     /// `anonymous_id`
     AnonymousId,
+    /// `other`
+    Other,
 }
 
 impl IdentifierType {
     /// All of them, in the order of the schema.
-    pub const ALL: [Self; 5] = [Self::UserId, Self::CrmId, Self::Email, Self::Phone, Self::AnonymousId];
+    pub const ALL: [Self; 6] =
+        [Self::UserId, Self::CrmId, Self::Email, Self::Phone, Self::AnonymousId, Self::Other];
 
     /// The symbol of the schema.
     #[must_use]
@@ -32,6 +36,7 @@ impl IdentifierType {
             Self::Email => "email",
             Self::Phone => "phone",
             Self::AnonymousId => "anonymous_id",
+            Self::Other => "other",
         }
     }
 
@@ -44,6 +49,7 @@ impl IdentifierType {
             "email" => Some(Self::Email),
             "phone" => Some(Self::Phone),
             "anonymous_id" => Some(Self::AnonymousId),
+            "other" => Some(Self::Other),
             _ => None,
         }
     }
@@ -57,6 +63,7 @@ impl IdentifierType {
                 Self::Email => 2,
                 Self::Phone => 3,
                 Self::AnonymousId => 4,
+                Self::Other => 5,
             },
         );
     }
@@ -68,6 +75,7 @@ impl IdentifierType {
             Some(2) => Ok(Self::Email),
             Some(3) => Ok(Self::Phone),
             Some(4) => Ok(Self::AnonymousId),
+            Some(5) => Ok(Self::Other),
             _ => Err(DecodeErrorKind::BadEnum),
         }
     }
@@ -130,36 +138,6 @@ impl ConsentStatus {
     }
 }
 
-/// An identifier that belongs to the customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProfileIdentifier<'a> {
-    /// Kind of identifier.
-    pub r#type: IdentifierType,
-    /// Normalised value. Personal data: identifier.
-    pub value: &'a str,
-}
-
-impl<'a> ProfileIdentifier<'a> {
-    /// Appends the datum in Avro's binary encoding.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        self.r#type.write(out);
-        avro::write_string(out, self.value);
-    }
-
-    /// Reads a datum that fills `bytes` exactly.
-    ///
-    /// # Errors
-    ///
-    /// If `bytes` are not a datum of this schema, or something follows it.
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        avro::decode(bytes, Self::read)
-    }
-
-    pub(crate) fn read(input: &mut Reader<'a>) -> ReadResult<Self> {
-        Ok(Self { r#type: IdentifierType::read(input)?, value: input.string()? })
-    }
-}
-
 /// The score that a model gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction<'a> {
@@ -171,6 +149,8 @@ pub struct Prediction<'a> {
     pub score: f64,
     /// When it was computed. Unit: ms since 1970-01-01T00:00:00Z.
     pub at: i64,
+    /// True if a feature was missing and the value that the model declares for that stood in.
+    pub missing: bool,
 }
 
 impl<'a> Prediction<'a> {
@@ -180,6 +160,7 @@ impl<'a> Prediction<'a> {
         avro::write_string(out, self.version);
         avro::write_double(out, self.score);
         avro::write_long(out, self.at);
+        avro::write_boolean(out, self.missing);
     }
 
     /// Reads a datum that fills `bytes` exactly.
@@ -197,6 +178,7 @@ impl<'a> Prediction<'a> {
             version: input.string()?,
             score: input.double()?,
             at: input.long()?,
+            missing: input.boolean()?,
         })
     }
 }

@@ -16,8 +16,9 @@ fn decision() -> CampaignDecision<'static> {
         not_before: None,
         trigger_id: Some("ü"),
         event_id: "e",
+        source: "web",
         occurred_at: -1,
-        predictions: vec![Prediction { model: "churn", version: "3", score: 0.5, at: 0 }],
+        predictions: vec![Prediction { model: "churn", version: "3", score: 0.5, at: 0, missing: false }],
     }
 }
 
@@ -33,9 +34,9 @@ fn a_record_becomes_one_line_in_the_order_of_the_schema() {
             "> {\"campaign\":\"back_in_stock\",\"profile_id\":\"abababababababababababababababab\",",
             "\"scope\":\"run-aero-42\",\"outcome\":\"held_out\",\"reason\":\"in \\\"the\\\" holdout\\n\",",
             "\"decided_at\":\"2026-03-05T09:00:00.000Z\",\"not_before\":null,\"trigger_id\":\"ü\",",
-            "\"event_id\":\"e\",\"occurred_at\":\"1969-12-31T23:59:59.999Z\",",
+            "\"event_id\":\"e\",\"source\":\"web\",\"occurred_at\":\"1969-12-31T23:59:59.999Z\",",
             "\"predictions\":[{\"model\":\"churn\",\"version\":\"3\",\"score\":0.5,",
-            "\"at\":\"1970-01-01T00:00:00.000Z\"}]}"
+            "\"at\":\"1970-01-01T00:00:00.000Z\",\"missing\":false}]}"
         )
     );
 }

@@ -4,11 +4,11 @@
 #![allow(dead_code)]
 
 use catchment_contracts::{
-    Affinity, CampaignDecision, CampaignTrigger, CartItem, CatalogItem, Channel, Consent, ConsentStatement,
-    ConsentStatus, CustomerEvent, CustomerProfile, Day, EventCount, EventType, Freshness, Identifier,
-    IdentifierType, LineItem, NodeState, Order, OrderSum, OrderTotal, Outcome, Prediction, ProfileIdentifier,
-    ReadUpTo, RecentProduct, Sent, SurveyAnswer, SurveyResponse, Timer, Trait, TraitChange, TriggerItem,
-    Variant, Watermark,
+    Address, Affinity, CampaignDecision, CampaignTrigger, CartItem, CatalogItem, Channel, Consent,
+    ConsentStatement, ConsentStatus, CustomerEvent, CustomerProfile, Day, EventCount, EventType, Freshness,
+    Identifier, IdentifierType, LineItem, NodeState, Order, OrderSum, OrderTotal, Outcome, Prediction,
+    ProfileIdentifier, ReadUpTo, RecentProduct, Sent, SurveyAnswer, SurveyResponse, Timer, Trait,
+    TraitChange, TriggerConsent, TriggerItem, Variant, Watermark,
 };
 
 /// 2026-03-05T09:00:00Z.
@@ -69,25 +69,26 @@ pub(crate) fn customer_event() -> CustomerEvent<'static> {
             status: ConsentStatus::Denied,
             at: -1,
         }],
-        order: Some(OrderTotal { order_id: "AS-1", total: i64::MAX, units: i32::MIN }),
+        order: Some(OrderTotal { order_id: "AS-1", total: Some(i64::MAX), units: i32::MIN }),
         survey: Some(SurveyResponse { survey: "poll-nps-2025", question: "nps", score: 2 }),
         ..product_viewed()
     }
 }
 
 fn prediction() -> Prediction<'static> {
-    Prediction { model: "churn", version: "2026-02", score: 0.8125, at: AT }
+    Prediction { model: "churn", version: "2026-02", score: 0.8125, at: AT, missing: true }
 }
 
-fn email() -> ProfileIdentifier<'static> {
-    ProfileIdentifier { r#type: IdentifierType::Email, value: "mia.okafor@example.com" }
-}
+const EMAIL: &str = "mia.okafor@example.com";
 
 /// The profile of a customer of middling activity, about 1 KB.
 pub(crate) fn customer_profile() -> CustomerProfile<'static> {
     let trait_of = |name, value| Trait { name, value, at: AT, source: "crm" };
     let count = |event| EventCount { event, count: 17, last_at: AT };
-    let order = |order_id, at| Order { order_id, at, total: 13_500, currency: "USD", units: 2 };
+    let identifier = |kind, value| ProfileIdentifier { r#type: kind, value, at: AT };
+    let order = |order_id, at| Order { order_id, at, total: Some(13_500), currency: Some("USD"), units: 2 };
+    let unknown = Order { total: None, currency: None, ..order("AS-18424-12", AT) };
+    let older = |currency, total| OrderSum { currency, orders: 1, total, units: 1, first_at: AT - 9_000_000 };
     CustomerProfile {
         profile_id: key(1),
         events: 57,
@@ -95,9 +96,9 @@ pub(crate) fn customer_profile() -> CustomerProfile<'static> {
         last_seen: AT,
         updated_at: AT + 1,
         identifiers: vec![
-            ProfileIdentifier { r#type: IdentifierType::UserId, value: "u-mia" },
-            email(),
-            ProfileIdentifier { r#type: IdentifierType::AnonymousId, value: "anon-u-mia-1" },
+            identifier(IdentifierType::UserId, "u-mia"),
+            identifier(IdentifierType::Email, EMAIL),
+            identifier(IdentifierType::AnonymousId, "anon-u-mia-1"),
         ],
         traits: vec![
             trait_of("country", Some("DE")),
@@ -119,8 +120,8 @@ pub(crate) fn customer_profile() -> CustomerProfile<'static> {
             count("page"),
         ],
         days: (0..12).map(|day| Day { day: DAY - day, viewed: 3, added: 1, ordered: 0, other: 2 }).collect(),
-        orders: vec![order("AS-18424-10", AT - 5_000_000), order("AS-18424-11", AT)],
-        older_orders: vec![OrderSum { currency: "USD", orders: 1, total: 4_999, units: 1 }],
+        orders: vec![order("AS-18424-10", AT - 5_000_000), order("AS-18424-11", AT), unknown],
+        older_orders: vec![older(None, None), older(Some("USD"), Some(4_999))],
         cart_closed_at: Some(AT),
         cart: vec![CartItem {
             sku: "run-aero-42",
@@ -142,7 +143,13 @@ pub(crate) fn customer_profile() -> CustomerProfile<'static> {
 
 /// A ledger entry of each kind and a timer.
 pub(crate) fn node_state() -> NodeState<'static> {
-    let sent = |trigger_id| Sent { campaign: "back_in_stock", scope: "run-aero-42", trigger_id, at: AT };
+    let sent = |trigger_id| Sent {
+        campaign: "back_in_stock",
+        scope: "run-aero-42",
+        trigger_id,
+        at: AT,
+        occurred_at: AT - 60_000,
+    };
     NodeState {
         sent: vec![sent(Some("t-1")), sent(None)],
         timers: vec![Timer {
@@ -164,11 +171,14 @@ pub(crate) fn campaign_trigger() -> CampaignTrigger<'static> {
         profile_id: key(1),
         scope: "run-aero-42",
         channel: Channel::Push,
-        address: Some(email()),
+        address: Some(Address { r#type: IdentifierType::Email, value: EMAIL }),
         decided_at: AT,
         not_before: AT + 1,
+        expires_at: AT + 86_400_001,
+        consent: Some(TriggerConsent { purpose: "push_marketing", at: AT - 2, source: "crm" }),
         timezone: Some("Europe/Berlin"),
         event_id: "e-1",
+        source: "web",
         occurred_at: AT - 1,
         items: vec![TriggerItem { product_id: "run-aero", sku: "run-aero-42" }],
         predictions: vec![prediction()],
@@ -187,6 +197,7 @@ pub(crate) fn campaign_decision() -> CampaignDecision<'static> {
         not_before: Some(AT + 1),
         trigger_id: Some("t-1"),
         event_id: "e-1",
+        source: "web",
         occurred_at: AT - 1,
         predictions: vec![prediction(), prediction()],
     }

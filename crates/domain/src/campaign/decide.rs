@@ -1,10 +1,11 @@
 //! One decision, step by step.
 
 use super::condition::Verdict;
+use super::ledger::FOR_EVER;
 use super::{Campaign, Channel, Ledger, Scope, Timer};
 use crate::event::{ConsentStatus, Event};
 use crate::id::{IdentifierType, NodeKey};
-use crate::profile::{Profile, ProfileIdentifier, Text};
+use crate::profile::{Consent, Prediction, Profile, ProfileIdentifier, TIMEZONE, Text};
 use crate::time::Millis;
 use jiff::tz::TimeZone;
 
@@ -55,6 +56,8 @@ reasons! {
     TooManyTimers = "too_many_timers",
     /// The condition is false.
     Condition = "condition",
+    /// The condition can't be computed for this customer, such as a number from a trait that is none.
+    ConditionError = "condition_error",
     /// The condition asks for something that is not known of this customer, such as a score.
     MissingData = "missing_data",
     /// The campaign has already spoken to this customer about this.
@@ -92,19 +95,6 @@ impl<'a> Cause<'a> {
     }
 }
 
-/// A score that a decision used.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UsedScore {
-    /// Model.
-    pub model: Text,
-    /// Version.
-    pub version: Text,
-    /// Score.
-    pub score: f64,
-    /// When it was computed.
-    pub at: Millis,
-}
-
 /// A message to the customer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger {
@@ -116,6 +106,11 @@ pub struct Trigger {
     pub address: ProfileIdentifier,
     /// Not before.
     pub not_before: Millis,
+    /// Not after: the campaign's `max_age` behind [`Trigger::not_before`], or behind the moment at which the decision was
+    /// due if that is later.
+    pub expires_at: Millis,
+    /// The statement of consent that it rests on, if the campaign asks for one.
+    pub consent: Option<Consent>,
     /// Time zone that quiet hours were judged in.
     pub timezone: Option<Text>,
 }
@@ -133,8 +128,8 @@ pub struct Decision {
     pub decided_at: Millis,
     /// The message, if there is one.
     pub trigger: Option<Trigger>,
-    /// Scores that it used.
-    pub scores: Vec<UsedScore>,
+    /// Scores that the condition names, as they were; by model.
+    pub scores: Vec<Prediction>,
 }
 
 /// What an event means to a campaign.
@@ -175,14 +170,25 @@ impl Campaign {
         if event.label() != trigger.event {
             return Match::No;
         }
-        let scope = self.scope(event, profile);
+        let scope = self.scope(event);
         if trigger.after.is_none() {
             return Match::Now(scope);
         }
         // The exception may have arrived before its event: an order that overtook its cart. Of an exception only the
-        // newest time is known; one after the end of the wait ends it too, which errs on the side of silence.
-        let ended = trigger.unless.iter().filter_map(|name| profile.last_done(name));
-        if ended.max().is_some_and(|at| at >= event.occurred_at) || ledger.waits(self.name(), &scope) {
+        // newest time is known; one after the end of the wait ends it too, which errs on the side of silence. An event
+        // that is its own exception is no exception to itself: a later one is, and starts the wait anew.
+        let ended = trigger.unless.iter().any(|name| {
+            let own = name == event.label();
+            let done = profile.last_done(name);
+            done.is_some_and(|at| at > event.occurred_at || (at == event.occurred_at && !own))
+        });
+        // A timer that this very event ends does not stand in its way.
+        let waits = ledger.timers_of(self.name()).any(|timer| {
+            let same =
+                self.same_matter(profile, (&scope, event.occurred_at), (&timer.scope, timer.occurred_at));
+            same && !self.ends(event, timer)
+        });
+        if ended || waits {
             return Match::No;
         }
         Match::Wait(Timer {
@@ -210,19 +216,28 @@ impl Campaign {
             && self.file().trigger.unless.iter().any(|name| name == event.label())
     }
 
-    fn scope(&self, event: &Event<'_>, profile: &Profile) -> Text {
+    fn scope(&self, event: &Event<'_>) -> Text {
         match (self.file().scope, event.order) {
-            (Scope::Customer, _) => Text::from("customer"),
-            (Scope::Cart, _) => Text::from(format!("cart:{}", profile.cart_closed_at.unwrap_or(0))),
+            (Scope::Customer, _) => Text::from(FOR_EVER),
+            (Scope::Cart, _) => Text::from(format!("{CART}{}", event.occurred_at)),
             (Scope::Order, Some(order)) => Text::from(order.order_id),
             (Scope::Order, None) | (Scope::Event, _) => Text::from(format!("{}:{}", event.source, event.id)),
         }
     }
 
+    /// True if two decisions, each with its scope and the time of its event, are about the same. The scope of a cart
+    /// carries the time of the event that started the decision, and any addition may be that one: whether two times are
+    /// of one cart is judged by the orders between them, also by those that became known since.
+    fn same_matter(&self, profile: &Profile, one: (&str, Millis), other: (&str, Millis)) -> bool {
+        let of_carts =
+            self.file().scope == Scope::Cart && one.0.starts_with(CART) && other.0.starts_with(CART);
+        one.0 == other.0 || (of_carts && profile.same_cart(one.1, other.1))
+    }
+
     /// Decides. The steps run in the order of [`Reason`]; the first that applies ends it.
     #[must_use]
     pub fn decide(&self, scope: Text, situation: &Situation<'_>) -> Decision {
-        let &Situation { key, profile, now, .. } = situation;
+        let &Situation { key, profile, due, now, .. } = situation;
         let scores = self.used_scores(profile);
         let stop = self.stop(&scope, situation);
         let address = address(self.file().channel, profile);
@@ -230,13 +245,17 @@ impl Campaign {
             (Some((outcome, reason)), _) => (outcome, reason, None),
             (None, None) => (Outcome::Suppressed, Reason::Unreachable, None),
             (None, Some(address)) => {
-                let timezone = profile.trait_value("timezone");
+                let timezone = profile.trait_value(TIMEZONE);
                 let until = self.quiet_until(timezone, now);
+                let not_before = until.unwrap_or(now);
+                let purpose = self.file().purpose();
                 let trigger = Trigger {
                     id: trigger_id(self.name(), key, &scope),
                     channel: self.file().channel,
                     address: address.clone(),
-                    not_before: until.unwrap_or(now),
+                    not_before,
+                    expires_at: not_before.max(due).saturating_add(self.file().max_age.0),
+                    consent: purpose.and_then(|purpose| profile.consent_statement(purpose)).cloned(),
                     timezone: timezone.map(Text::from),
                 };
                 match until {
@@ -256,7 +275,7 @@ impl Campaign {
     }
 
     fn stop(&self, scope: &str, situation: &Situation<'_>) -> Option<(Outcome, Reason)> {
-        let &Situation { profile, ledger, due, now, .. } = situation;
+        let &Situation { profile, ledger, cause, due, now, .. } = situation;
         let file = self.file();
         let suppressed = |reason| Some((Outcome::Suppressed, reason));
         if now.saturating_sub(due) > file.max_age.0 {
@@ -265,16 +284,19 @@ impl Campaign {
         match self.condition.as_ref().map(|condition| condition.check(profile)) {
             None | Some(Verdict::Holds) => {}
             Some(Verdict::Fails) => return suppressed(Reason::Condition),
+            Some(Verdict::Error) => return suppressed(Reason::ConditionError),
             Some(Verdict::Missing) => return suppressed(Reason::MissingData),
         }
-        if ledger.sent(self.name(), scope).is_some() {
+        let about = (scope, cause.occurred_at);
+        let mut sent = ledger.sent_by(self.name());
+        if sent.any(|sent| self.same_matter(profile, about, (&sent.scope, sent.occurred_at))) {
             return suppressed(Reason::AlreadySent);
         }
         let again = file.reentry.zip(ledger.last_sent(self.name()));
         if again.is_some_and(|(wait, last)| now < last.saturating_add(wait.0)) {
             return suppressed(Reason::Reentry);
         }
-        match file.consent.as_deref().map(|purpose| profile.consent(purpose)) {
+        match file.purpose().map(|purpose| profile.consent(purpose)) {
             Some(ConsentStatus::Denied) => suppressed(Reason::ConsentDenied),
             Some(ConsentStatus::Unknown) => suppressed(Reason::ConsentUnknown),
             Some(ConsentStatus::Granted) | None => None,
@@ -288,20 +310,15 @@ impl Campaign {
         hours.until(now, &zone)
     }
 
-    fn used_scores(&self, profile: &Profile) -> Vec<UsedScore> {
-        if !self.condition.as_ref().is_some_and(super::Condition::uses_scores) {
-            return Vec::new();
-        }
-        let used = profile.predictions.iter();
-        used.map(|p| UsedScore {
-            model: p.model.clone(),
-            version: p.version.clone(),
-            score: p.score,
-            at: p.at,
-        })
-        .collect()
+    fn used_scores(&self, profile: &Profile) -> Vec<Prediction> {
+        let names = self.condition.as_ref().map(super::Condition::scores).unwrap_or_default();
+        let used = profile.predictions.iter().filter(|p| names.iter().any(|name| p.model == name.as_str()));
+        used.cloned().collect()
     }
 }
+
+/// What scopes of carts begin with.
+const CART: &str = "cart:";
 
 fn address(channel: Channel, profile: &Profile) -> Option<&ProfileIdentifier> {
     let kinds: &[IdentifierType] = match channel {

@@ -3,8 +3,13 @@
 use crate::profile::Text;
 use crate::time::Millis;
 
-/// Most entries of the ledger; the newest.
-pub const MAX_SENT: usize = 256;
+/// Most entries of one campaign in the ledger: the newest. Entries of [`FOR_EVER`] do not count and are never dropped.
+pub const MAX_SENT_OF_CAMPAIGN: usize = 32;
+/// Most entries of the ledger. Beyond, the oldest goes that is not the newest of its campaign (which `reentry` is judged
+/// by); if there is none, the oldest. Entries of [`FOR_EVER`] stay: there is one for each campaign that speaks once ever.
+pub const MAX_SENT: usize = 512;
+/// Scope of campaigns that speak to a customer once ever.
+pub const FOR_EVER: &str = "customer";
 /// Most timers of a customer. One more is not set, which its decision records.
 pub const MAX_TIMERS: usize = 64;
 
@@ -19,6 +24,8 @@ pub struct Sent {
     pub trigger_id: Text,
     /// When it was decided.
     pub at: Millis,
+    /// When the event behind it happened.
+    pub occurred_at: Millis,
 }
 
 /// A decision that waits for its time.
@@ -54,23 +61,38 @@ impl Ledger {
         self.sent.is_empty() && self.timers.is_empty()
     }
 
-    /// The trigger that was sent for a campaign and scope.
-    #[must_use]
-    pub fn sent(&self, campaign: &str, scope: &str) -> Option<&Sent> {
-        self.sent.iter().find(|sent| sent.campaign == campaign && sent.scope == scope)
+    /// The triggers of a campaign, oldest first.
+    pub fn sent_by<'a>(&'a self, campaign: &'a str) -> impl Iterator<Item = &'a Sent> {
+        self.sent.iter().filter(move |sent| sent.campaign == campaign)
     }
 
     /// When a campaign last spoke to the customer.
     #[must_use]
     pub fn last_sent(&self, campaign: &str) -> Option<Millis> {
-        self.sent.iter().filter(|sent| sent.campaign == campaign).map(|sent| sent.at).max()
+        self.sent_by(campaign).map(|sent| sent.at).max()
     }
 
-    /// Notes a trigger.
+    /// Notes a trigger, and drops what is beyond the bounds.
     pub fn record(&mut self, sent: Sent) {
+        let campaign = sent.campaign.clone();
         self.sent.push(sent);
+        let may_go = |entry: &Sent| entry.scope != FOR_EVER;
+        let mut of_campaign =
+            (0..self.sent.len()).filter(|at| may_go(&self.sent[*at]) && self.sent[*at].campaign == campaign);
+        if let Some(oldest) = of_campaign.next()
+            && of_campaign.count() >= MAX_SENT_OF_CAMPAIGN
+        {
+            self.sent.remove(oldest);
+        }
         if self.sent.len() > MAX_SENT {
-            self.sent.remove(0);
+            let is_newest =
+                |at: usize| !self.sent[at + 1..].iter().any(|s| s.campaign == self.sent[at].campaign);
+            let oldest = (0..self.sent.len())
+                .filter(|at| may_go(&self.sent[*at]))
+                .min_by_key(|at| (is_newest(*at), *at));
+            if let Some(oldest) = oldest {
+                self.sent.remove(oldest);
+            }
         }
     }
 
@@ -84,10 +106,9 @@ impl Ledger {
         true
     }
 
-    /// True if a decision of that campaign and scope is waiting.
-    #[must_use]
-    pub fn waits(&self, campaign: &str, scope: &str) -> bool {
-        self.timers.iter().any(|timer| timer.campaign == campaign && timer.scope == scope)
+    /// The timers of a campaign, in order.
+    pub fn timers_of<'a>(&'a self, campaign: &'a str) -> impl Iterator<Item = &'a Timer> {
+        self.timers.iter().filter(move |timer| timer.campaign == campaign)
     }
 
     /// Takes out the first timer that is due.

@@ -32,8 +32,9 @@ impl QuietHours {
         self.from == self.to
     }
 
-    /// The end of the quiet hours that `now` is in, or `None` if it is in none. A local time that a change of clocks
-    /// skips counts as the moment after the gap; one that comes twice, as its first.
+    /// The end of the quiet hours that `now` is in, or `None` if it is in none: the first moment after `now` at which the
+    /// clock says `to`. Where a change of clocks skips that time, it is as much later as the clocks were put forward
+    /// (02:30 is then 03:30: the mode "compatible" of RFC 5545 and jiff); where it comes twice, both count.
     #[must_use]
     pub fn until(self, now: Millis, zone: &TimeZone) -> Option<Millis> {
         let local = zone.to_datetime(jiff::Timestamp::from_millisecond(now).ok()?);
@@ -49,8 +50,10 @@ impl QuietHours {
         }
         let ends_tomorrow = over_midnight && time >= self.from;
         let date = if ends_tomorrow { local.date().tomorrow().ok()? } else { local.date() };
-        let end = zone.to_timestamp(date.to_datetime(self.to)).ok()?;
-        Some(end.as_millisecond())
+        let end = zone.to_ambiguous_timestamp(date.to_datetime(self.to));
+        // Of a time that comes twice, "compatible" is the first.
+        let ends = [end.compatible(), end.later()];
+        ends.into_iter().flatten().map(jiff::Timestamp::as_millisecond).find(|end| *end > now)
     }
 }
 
@@ -61,7 +64,13 @@ mod tests {
 
     #[track_caller]
     fn check(now: &str, zone: &str, expected: Option<&str>) {
-        let hours = QuietHours { from: jiff::civil::time(22, 0, 0, 0), to: jiff::civil::time(8, 0, 0, 0) };
+        check_hours(("22:00", "08:00"), now, zone, expected);
+    }
+
+    #[track_caller]
+    fn check_hours((from, to): (&str, &str), now: &str, zone: &str, expected: Option<&str>) {
+        let time = |text: &str| text.parse().unwrap();
+        let hours = QuietHours { from: time(from), to: time(to) };
         let until = hours.until(parse_rfc3339(now).unwrap(), &TimeZone::get(zone).unwrap());
         assert_eq!(until.map(format_rfc3339).as_deref(), expected, "{now} in {zone}");
     }
@@ -85,5 +94,21 @@ mod tests {
     #[test]
     fn a_change_of_clocks_in_the_night_is_counted() {
         check("2026-03-08T06:30:00Z", "America/New_York", Some("2026-03-08T12:00:00.000Z"));
+    }
+
+    #[test]
+    fn an_end_that_comes_twice_is_never_in_the_past() {
+        let check = |now, expected| check_hours(("23:00", "01:30"), now, "America/New_York", expected);
+        check("2026-11-01T05:10:00Z", Some("2026-11-01T05:30:00.000Z"));
+        check("2026-11-01T05:40:00Z", None);
+        check("2026-11-01T06:10:00Z", Some("2026-11-01T06:30:00.000Z"));
+        check("2026-11-01T06:30:00Z", None);
+    }
+
+    #[test]
+    fn an_end_that_is_skipped_comes_as_much_later_as_the_clocks_were_put_forward() {
+        let check = |now, expected| check_hours(("23:00", "02:30"), now, "America/New_York", expected);
+        check("2026-03-08T06:59:00Z", Some("2026-03-08T07:30:00.000Z"));
+        check("2026-03-08T07:00:00Z", None);
     }
 }

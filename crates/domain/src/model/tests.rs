@@ -17,8 +17,8 @@ fn profile_of(orders: &Value) -> Profile {
         profile.orders.push(Order {
             at: order["at_ms"].as_i64().unwrap(),
             order_id: format!("o{at:04}").into(),
-            total: order["total_minor"].as_i64().unwrap(),
-            currency: "USD".into(),
+            total: order["total_minor"].as_i64(),
+            currency: Some("USD".into()),
             units: i32::try_from(order["units"].as_i64().unwrap()).unwrap(),
         });
     }
@@ -41,7 +41,7 @@ fn features_and_scores_are_those_of_the_trainer() {
             let got = facts.get(Feature::from_name(name).unwrap());
             assert!(close(got, expected.as_f64()), "{}: {name}: {got:?} for {expected}", case["why"]);
         }
-        let score = model.score(&profile, now);
+        let score = model.score(&profile, now).map(|score| score.value);
         assert!(close(score, case["score"].as_f64()), "{}: {score:?} for {}", case["why"], case["score"]);
     }
 }
@@ -63,6 +63,12 @@ fn check(change: impl FnOnce(&mut ModelFile), expected: &str) {
 #[test]
 fn a_file_that_is_wrong_is_refused_with_the_reason() {
     check(|file| file.format = 2, "format 2 is not known; this program reads format 1");
+    for name in ["", "4you", "buys-again", "a b"] {
+        let expected = format!("name `{name}`: expected letters, digits and `_`, not a digit first");
+        check(|file| file.name = name.to_owned(), &expected);
+    }
+    check(|file| file.version = " ".to_owned(), "version must not be empty");
+    check(|file| file.features.push(file.features[0].clone()), "feature `orders_log` stands there twice");
     check(
         |file| file.features[0].name = "order_log".to_owned(),
         "feature `order_log` is not known; docs/models.md lists all",
@@ -95,4 +101,14 @@ fn every_feature_is_found_by_its_name() {
         assert!(feature.doc().ends_with('.'));
     }
     assert_eq!(Feature::from_name("nothing"), None);
+}
+
+#[test]
+fn a_score_says_whether_something_was_missing() {
+    let mut model = Model::new(file()).unwrap();
+    for (_, weights) in &mut model.terms {
+        weights.missing = Missing::Value(0.5);
+    }
+    assert!(model.score(&Profile::default(), 0).unwrap().missing);
+    assert!(!model.score_of(|_| Some(1.0)).unwrap().missing);
 }

@@ -4,12 +4,30 @@ use super::{Profile, Text};
 use crate::event::{Event, names};
 use crate::time::{Millis, day_of};
 
-/// Most kinds of events that are counted by name; all others are summed under [`OTHER`].
+/// Most entries of counts: [`RESERVED_COUNTS`], and the first by name of all others; what is beyond is summed under
+/// [`OTHER`].
 pub const MAX_COUNTS: usize = 64;
 /// Most days; the newest are kept.
 pub const MAX_DAYS: usize = 90;
-/// What the events beyond [`MAX_COUNTS`] are summed under. The empty name sorts first, so the sum is never cut off.
+/// What the events beyond [`MAX_COUNTS`] are summed under.
 pub const OTHER: &str = "";
+/// Events that the program itself knows, so that no number of others pushes them out.
+pub const RESERVED_COUNTS: [&str; 14] = [
+    OTHER,
+    names::PRODUCT_VIEWED,
+    names::PRODUCT_ADDED,
+    names::PRODUCT_REMOVED,
+    names::ORDER_COMPLETED,
+    names::SURVEY_COMPLETED,
+    names::UNSUBSCRIBED,
+    "identify",
+    "track",
+    "page",
+    "screen",
+    "group",
+    "alias",
+    "contact",
+];
 
 /// How often something was done in all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,11 +81,9 @@ impl Profile {
             Err(place) => {
                 let count = EventCount { event: Text::from(label), count: times, last_at: at };
                 self.counts.insert(place, count);
-                // Which names are kept depends on the names alone (the first in order), so any order of arrival
-                // leaves the same ones and the same sum of the rest.
-                if self.counts.len() > MAX_COUNTS
-                    && let Some(last) = self.counts.pop()
-                {
+                let beyond = super::beyond(&self.counts, MAX_COUNTS, &RESERVED_COUNTS, |known| &known.event);
+                if let Some(place) = beyond {
+                    let last = self.counts.remove(place);
                     self.count(OTHER, last.count, last.last_at);
                 }
             }

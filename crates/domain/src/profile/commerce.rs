@@ -22,25 +22,28 @@ pub struct Order {
     pub at: Millis,
     /// Number.
     pub order_id: Text,
-    /// Amount paid, in minor units of the currency.
-    pub total: i64,
-    /// ISO 4217 code; empty if the event named none.
-    pub currency: Text,
+    /// Amount paid, in minor units of the currency; `None` where it or the currency is not known.
+    pub total: Option<i64>,
+    /// ISO 4217 code; `None` where it is not known.
+    pub currency: Option<Text>,
     /// Pieces.
     pub units: i32,
 }
 
-/// Sum of the orders that are older than those kept one by one. Amounts of different currencies are never added.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Sum of the orders that are older than those kept one by one. Amounts of different currencies are never added, and
+/// orders of unknown amount have a sum of their own, which has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderSum {
-    /// ISO 4217 code.
-    pub currency: Text,
+    /// ISO 4217 code; `None` for the orders whose amount is not known.
+    pub currency: Option<Text>,
     /// Orders.
     pub orders: u64,
-    /// Amount paid, in minor units.
-    pub total: i64,
+    /// Amount paid, in minor units; `None` where the currency is.
+    pub total: Option<i64>,
     /// Pieces.
     pub units: i64,
+    /// Earliest of them.
+    pub first_at: Millis,
 }
 
 /// What was put in the cart and not ordered since.
@@ -115,14 +118,15 @@ impl Profile {
             }
         }
         if let Some(order) = event.order {
-            self.take_order(&order, event.currency.unwrap_or_default(), at);
+            self.take_order(&order, event.currency, at);
             self.close_cart(at);
         }
     }
 
-    fn take_order(&mut self, order: &OrderTotal<'_>, currency: &str, at: Millis) {
+    fn take_order(&mut self, order: &OrderTotal<'_>, currency: Option<&str>, at: Millis) {
         let OrderTotal { order_id, total, units } = *order;
-        let new = Order { at, order_id: Text::from(order_id), total, currency: Text::from(currency), units };
+        let (total, currency) = (total.filter(|_| currency.is_some()), currency.map(Text::from));
+        let new = Order { at, order_id: Text::from(order_id), total, currency, units };
         if let Some(known) = self.orders.iter().position(|known| known.order_id == order_id) {
             // The same order told twice, under two event ids: the greater by (time, …) stays, whichever comes first.
             if self.orders[known] >= new {
@@ -143,16 +147,20 @@ impl Profile {
     }
 
     fn sum_up(&mut self, order: &Order) {
-        let found = self.older_orders.binary_search_by(|sum| sum.currency.cmp(&order.currency));
+        // An order of unknown amount is no order of 0.
+        let currency = order.currency.as_ref().filter(|_| order.total.is_some());
+        let found = self.older_orders.binary_search_by(|sum| sum.currency.as_ref().cmp(&currency));
         let place = found.unwrap_or_else(|place| {
-            self.older_orders
-                .insert(place, OrderSum { currency: order.currency.clone(), ..OrderSum::default() });
+            let (currency, total) = (currency.cloned(), currency.map(|_| 0));
+            let sum = OrderSum { currency, orders: 0, total, units: 0, first_at: order.at };
+            self.older_orders.insert(place, sum);
             place
         });
         let sum = &mut self.older_orders[place];
         sum.orders += 1;
-        sum.total = sum.total.saturating_add(order.total);
+        sum.total = sum.total.zip(order.total).map(|(sum, total)| sum.saturating_add(total));
         sum.units = sum.units.saturating_add(i64::from(order.units));
+        sum.first_at = sum.first_at.min(order.at);
     }
 
     fn close_cart(&mut self, at: Millis) {
@@ -165,17 +173,22 @@ impl Profile {
         if self.cart_closed_at.is_some_and(|closed| at <= closed) {
             return;
         }
-        let sku = item.sku.unwrap_or(item.product_id);
-        let quantity = item.quantity;
+        let (sku, product_id, quantity) = (sku_of(item), item.product_id, item.quantity);
         match self.cart.binary_search_by(|known| known.sku.as_str().cmp(sku)) {
             Ok(place) => {
                 let known = &mut self.cart[place];
-                if (known.at, known.removed, known.quantity) < (at, removed, quantity) {
+                // A total order, so that two statements of the same moment give the same entry in any order.
+                if (known.at, known.removed, known.quantity, known.product_id.as_str())
+                    < (at, removed, quantity, product_id)
+                {
                     (known.at, known.removed, known.quantity) = (at, removed, quantity);
+                    if known.product_id != product_id {
+                        known.product_id = Text::from(product_id);
+                    }
                 }
             }
             Err(place) => {
-                let product_id = Text::from(item.product_id);
+                let product_id = Text::from(product_id);
                 self.cart.insert(place, CartItem { sku: Text::from(sku), product_id, at, removed, quantity });
                 if self.cart.len() > MAX_CART {
                     let oldest = (0..self.cart.len()).min_by_key(|i| (self.cart[*i].at, *i));
@@ -186,17 +199,20 @@ impl Profile {
     }
 
     fn take_recent(&mut self, item: &LineItem<'_>, at: Millis) {
-        let sku = item.sku.unwrap_or(item.product_id);
+        let (sku, product_id) = (sku_of(item), item.product_id);
         // Newest first, by (time, sku).
         let before = |known: &RecentProduct| (known.at, known.sku.as_str()) > (at, sku);
         let known = self.recent.iter().position(|known| known.sku == sku);
         let mut entry = match known {
-            Some(place) if self.recent[place].at >= at => return,
+            Some(place) if self.recent[place].stands(at, product_id) => return,
             Some(place) => self.recent.remove(place),
             None if self.recent.len() >= MAX_RECENT && self.recent.last().is_some_and(before) => return,
-            None => RecentProduct { sku: Text::from(sku), product_id: Text::from(item.product_id), at },
+            None => RecentProduct { sku: Text::from(sku), product_id: Text::from(product_id), at },
         };
         entry.at = at;
+        if entry.product_id != product_id {
+            entry.product_id = Text::from(product_id);
+        }
         let place = self.recent.partition_point(before);
         self.recent.insert(place, entry);
         self.recent.truncate(MAX_RECENT);
@@ -233,4 +249,17 @@ impl Profile {
             }
         }
     }
+}
+
+impl RecentProduct {
+    /// True if a statement about the same sku changes nothing. The product stands in the order too, so that two
+    /// statements of the same moment give the same entry in any order.
+    fn stands(&self, at: Millis, product_id: &str) -> bool {
+        (self.at, self.product_id.as_str()) >= (at, product_id)
+    }
+}
+
+/// Variant, or the product where no variant is named.
+fn sku_of<'a>(item: &LineItem<'a>) -> &'a str {
+    item.sku.filter(|sku| !sku.is_empty()).unwrap_or(item.product_id)
 }

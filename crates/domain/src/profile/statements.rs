@@ -7,8 +7,12 @@ use crate::time::Millis;
 
 /// Most identifiers of a profile; the first by (type, value) are kept.
 pub const MAX_IDENTIFIERS: usize = 100;
-/// Most traits; the first by name are kept.
+/// Most traits: those in [`RESERVED_TRAITS`], and the first by name of all others.
 pub const MAX_TRAITS: usize = 64;
+/// The trait that says where the customer's clock stands: an IANA time zone.
+pub const TIMEZONE: &str = "timezone";
+/// Traits that the program itself reads, so that no number of others pushes them out.
+pub const RESERVED_TRAITS: [&str; 1] = [TIMEZONE];
 /// Most consents; the first by purpose are kept.
 pub const MAX_CONSENTS: usize = 32;
 /// Most sources whose freshness is kept; the first by name.
@@ -21,6 +25,8 @@ pub struct ProfileIdentifier {
     pub kind: IdentifierType,
     /// Normalised value.
     pub value: Text,
+    /// Newest event that named it.
+    pub at: Millis,
 }
 
 /// A trait with its time and source.
@@ -62,7 +68,7 @@ pub struct Freshness {
 impl Profile {
     pub(super) fn take_statements(&mut self, event: &Event<'_>) {
         for identifier in &event.identifiers {
-            self.take_identifier(identifier.node.kind, identifier.value);
+            self.take_identifier(identifier.node.kind, identifier.value, event.occurred_at);
         }
         for change in &event.traits {
             self.take_trait(change, event);
@@ -73,12 +79,16 @@ impl Profile {
         self.take_freshness(event.source, event.occurred_at);
     }
 
-    fn take_identifier(&mut self, kind: IdentifierType, value: &str) {
-        let found =
-            self.identifiers.binary_search_by(|known| (known.kind, known.value.as_str()).cmp(&(kind, value)));
-        if let Err(place) = found {
-            self.identifiers.insert(place, ProfileIdentifier { kind, value: Text::from(value) });
-            self.identifiers.truncate(MAX_IDENTIFIERS);
+    fn take_identifier(&mut self, kind: IdentifierType, value: &str, at: Millis) {
+        match self
+            .identifiers
+            .binary_search_by(|known| (known.kind, known.value.as_str()).cmp(&(kind, value)))
+        {
+            Ok(place) => self.identifiers[place].at = self.identifiers[place].at.max(at),
+            Err(place) => {
+                self.identifiers.insert(place, ProfileIdentifier { kind, value: Text::from(value), at });
+                self.identifiers.truncate(MAX_IDENTIFIERS);
+            }
         }
     }
 
@@ -104,7 +114,8 @@ impl Profile {
                 let source = Text::from(event.source);
                 let value = change.value.map(Text::from);
                 self.traits.insert(place, Trait { name: Text::from(change.name), value, at, source });
-                self.traits.truncate(MAX_TRAITS);
+                super::beyond(&self.traits, MAX_TRAITS, &RESERVED_TRAITS, |known| &known.name)
+                    .map(|place| self.traits.remove(place));
             }
         }
     }

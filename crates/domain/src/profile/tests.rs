@@ -35,7 +35,7 @@ fn added(sku: &'static str, at: Millis) -> Event<'static> {
 }
 
 fn ordered(order_id: &'static str, total: i64, at: Millis) -> Event<'static> {
-    let order = Some(OrderTotal { order_id, total, units: 1 });
+    let order = Some(OrderTotal { order_id, total: Some(total), units: 1 });
     Event { items: vec![item("shoe-42")], order, ..event("Order Completed", at) }
 }
 
@@ -87,50 +87,173 @@ fn an_order_closes_the_cart_also_when_it_arrives_before_what_was_added() {
 #[test]
 fn an_order_is_its_number() {
     let profile = fold(&[ordered("o1", 100, 5), ordered("o1", 100, 5), ordered("o2", 70, 6)]);
-    assert_eq!(profile.orders.iter().map(|order| order.total).sum::<i64>(), 170);
+    assert_eq!(profile.orders.iter().filter_map(|order| order.total).sum::<i64>(), 170);
+}
+
+/// Texts that live as long as a test asks.
+fn texts(prefix: &str, count: usize) -> Vec<&'static str> {
+    (0..count).map(|number| &*Box::leak(format!("{prefix}{number:03}").into_boxed_str())).collect()
 }
 
 #[test]
 fn orders_beyond_the_list_are_summed() {
-    let ids: Vec<&'static str> = (0..300).map(|i| &*Box::leak(format!("o{i:03}").into_boxed_str())).collect();
-    let events: Vec<_> = ids.iter().zip(0..).map(|(id, at)| ordered(id, 10, at * HOUR)).collect();
+    let ids = texts("o", 300);
+    let events: Vec<_> = ids.iter().zip(1..).map(|(id, at)| ordered(id, 10, at * HOUR)).collect();
     let profile = fold(&events);
-    assert_eq!(profile.orders.len(), MAX_ORDERS);
-    assert_eq!((profile.older_orders[0].orders, profile.older_orders[0].total), (44, 440));
+    assert_eq!((profile.orders.len(), profile.order_count()), (MAX_ORDERS, 300));
+    let usd = Some(Text::from("USD"));
+    let sum = OrderSum { currency: usd, orders: 44, total: Some(440), units: 44, first_at: HOUR };
+    assert_eq!(profile.older_orders, [sum]);
     assert_eq!(profile.orders[0].order_id, "o044");
 }
 
 #[test]
+fn an_order_of_unknown_amount_is_an_order_and_no_amount() {
+    let ids = texts("o", 258);
+    let unknown = |event: Event<'static>| Event { currency: None, ..event };
+    let mut events: Vec<_> = ids.iter().zip(0..).map(|(id, at)| ordered(id, 10, at)).collect();
+    events[0] = unknown(events[0].clone());
+    events[257] = unknown(events[257].clone());
+    let profile = fold(&events);
+    let sum = |currency, total, first_at| OrderSum { currency, orders: 1, total, units: 1, first_at };
+    assert_eq!(profile.older_orders, [sum(None, None, 0), sum(Some("USD".into()), Some(10), 1)]);
+    let newest = &profile.orders[255];
+    assert_eq!((newest.order_id.as_str(), newest.total, &newest.currency), ("o257", None, &None));
+}
+
+#[test]
+fn three_hundred_daily_orders_are_a_day_apart() {
+    use crate::features::{Facts, Feature};
+    let ids = texts("o", 300);
+    let events: Vec<_> = ids.iter().zip(0..).map(|(id, at)| ordered(id, 10, at * DAY)).collect();
+    let profile = fold(&events);
+    let facts = Facts::new(&profile, 300 * DAY, "USD", 2);
+    let days = |feature| facts.get(feature).unwrap().exp() - 1.0;
+    for (feature, expected) in [
+        (Feature::MeanGapDaysLog, 1.0),
+        (Feature::DaysSinceFirstOrderLog, 300.0),
+        (Feature::DaysSinceLastOrderLog, 1.0),
+        (Feature::OrdersLog, 300.0),
+        (Feature::MeanOrderValueLog, 0.1),
+    ] {
+        assert!((days(feature) - expected).abs() < 1e-9, "{}: {}", feature.name(), days(feature));
+    }
+}
+
+#[test]
+fn unknown_amounts_are_left_out_of_means_and_sums() {
+    use crate::features::{Facts, Feature};
+    let unknown = Event { currency: None, ..ordered("o1", 5, 0) };
+    let value = |events: &[Event<'_>], feature| Facts::new(&fold(events), DAY, "USD", 2).get(feature);
+    assert_eq!(value(std::slice::from_ref(&unknown), Feature::MeanOrderValueLog), None);
+    assert_eq!(value(std::slice::from_ref(&unknown), Feature::OrdersLog), Some(2f64.ln()));
+    let both = [unknown, ordered("o2", 300, 1)];
+    assert_eq!(value(&both, Feature::MeanOrderValueLog), Some(4f64.ln()));
+    assert_eq!(value(&both, Feature::Revenue30dLog), Some(4f64.ln()));
+    assert_eq!(value(&both, Feature::OrdersLog), Some(3f64.ln()));
+}
+
+#[test]
+fn an_identifier_keeps_its_newest_time_and_the_newest_is_the_address() {
+    use crate::IdentifierType::{Email, UserId};
+    let node = |kind| NodeRef { kind, key: KeySecret::PUBLISHED.node_key(kind, "x") };
+    let named = |kind, value, at| Event {
+        identifiers: vec![Identifier { node: node(kind), value }],
+        ..event("x", at)
+    };
+    let mut events = vec![named(Email, "b@x", 5), named(Email, "a@x", 3), named(UserId, "u", 9)];
+    let address = |events: &[Event<'_>]| fold(events).identifier(Email).unwrap().value.to_string();
+    assert_eq!(address(&events), "b@x");
+    events.push(named(Email, "a@x", 5));
+    assert_eq!(address(&events), "a@x", "of two of one moment, the smaller");
+    events.push(named(Email, "b@x", 6));
+    events.push(named(Email, "b@x", 1));
+    assert_eq!(address(&events), "b@x");
+    assert_eq!(fold(&events).identifiers[2].at, 6);
+}
+
+#[test]
+fn an_empty_variant_is_none() {
+    let mut add = added("", 5);
+    add.items[0].product_id = "boot";
+    let profile = fold(&[add, added("shoe", 6)]);
+    let skus: Vec<_> = profile.cart.iter().map(|item| item.sku.as_str()).collect();
+    assert_eq!(skus, ["boot", "shoe"]);
+    assert_eq!(profile.recent[1].sku, "boot");
+}
+
+#[test]
+fn what_lies_between_two_orders_is_one_cart() {
+    let profile = fold(&[ordered("o1", 1, 10), ordered("o2", 1, 20)]);
+    for (one, other, same) in
+        [(1, 10, true), (10, 11, false), (11, 20, true), (5, 15, false), (21, 90, true), (15, 21, false)]
+    {
+        assert_eq!(profile.same_cart(one, other), same, "{one} {other}");
+        assert_eq!(profile.same_cart(other, one), same, "{other} {one}");
+    }
+}
+
+#[test]
+fn no_number_of_other_names_pushes_out_what_the_program_reads() {
+    let names = texts("A ", 200);
+    let mut events = vec![Event {
+        traits: vec![TraitChange { name: TIMEZONE, value: Some("Europe/Berlin") }],
+        ..event("Product Viewed", 7)
+    }];
+    events.extend(
+        names
+            .iter()
+            .map(|name| Event { traits: vec![TraitChange { name, value: Some("x") }], ..event(name, 9) }),
+    );
+    let profile = fold(&events);
+    assert_eq!(profile.trait_value(TIMEZONE), Some("Europe/Berlin"));
+    assert_eq!(profile.last_done("Product Viewed"), Some(7));
+    assert_eq!(profile.traits.len(), MAX_TRAITS);
+    assert_eq!(profile.counts.len(), MAX_COUNTS - RESERVED_COUNTS.len() + 2);
+    assert_eq!(profile.last_done(OTHER), Some(9));
+}
+
+#[test]
 fn the_largest_profile_is_bounded() {
-    let names: Vec<&'static str> =
-        (0..500).map(|i| &*Box::leak(format!("n{i:03}").into_boxed_str())).collect();
+    let names = texts("n", 500);
     let mut profile = Profile::default();
     for (name, at) in names.iter().zip(0..) {
         let mut event = ordered(name, 1, at * DAY);
-        event.traits = vec![TraitChange { name, value: Some("x") }];
+        event.traits = [*name, TIMEZONE].map(|name| TraitChange { name, value: Some("x") }).to_vec();
         event.consents = vec![ConsentStatement { purpose: name, status: ConsentStatus::Granted, at }];
         event.source = name;
+        let kind = crate::IdentifierType::ALL[usize::try_from(at).unwrap() % 5];
+        let node = NodeRef { kind, key: KeySecret::PUBLISHED.node_key(kind, name) };
+        event.identifiers = vec![Identifier { node, value: name }];
         profile.apply(&event);
-        profile.apply(&viewed(name, at * DAY));
-        profile.apply(&added(name, at * DAY + 1));
+        let mut view = viewed(name, at * DAY);
+        view.items[0].category = Some(name);
+        profile.apply(&view);
         let survey = Some(SurveyResponse { survey: name, question: "nps", score: 9 });
         profile.apply(&Event { survey, ..self::event(name, at) });
     }
+    // After the last order, which closes the cart.
+    for name in &names {
+        profile.apply(&added(name, 500 * DAY));
+    }
+    assert_eq!(profile.identifiers.len(), MAX_IDENTIFIERS);
     assert_eq!(profile.traits.len(), MAX_TRAITS);
     assert_eq!(profile.consents.len(), MAX_CONSENTS);
-    assert_eq!(profile.counts.len(), MAX_COUNTS);
+    assert!(profile.counts.len() <= MAX_COUNTS);
     assert_eq!(profile.counts.iter().map(|count| count.count).sum::<u64>(), 2_000);
     assert_eq!(profile.days.len(), MAX_DAYS);
+    assert_eq!(profile.orders.len(), MAX_ORDERS);
+    assert_eq!(profile.cart.len(), MAX_CART);
     assert_eq!(profile.recent.len(), MAX_RECENT);
     assert_eq!(profile.affinity.len(), MAX_AFFINITIES);
     assert_eq!(profile.surveys.len(), MAX_SURVEYS);
     assert_eq!(profile.freshness.len(), MAX_SOURCES);
-    assert!(profile.cart.len() <= MAX_CART);
 }
 
 const SKUS: [&str; 3] = ["shoe-41", "shoe-42", "boot-40"];
 const ORDERS: [&str; 3] = ["o1", "o2", "o3"];
 const SOURCES: [&str; 2] = ["behaviour", "crm"];
+const PRODUCTS: [&str; 2] = ["shoe", "boot"];
 
 /// Events within a few days, so that equal times, equal skus and equal orders are common.
 fn any_event() -> impl Strategy<Value = Event<'static>> {
@@ -165,6 +288,10 @@ fn any_event() -> impl Strategy<Value = Event<'static>> {
             let kind = crate::IdentifierType::ALL[which];
             let node = NodeRef { kind, key: KeySecret::PUBLISHED.node_key(kind, SKUS[which]) };
             event.identifiers = vec![Identifier { node, value: SKUS[which] }];
+            for item in &mut event.items {
+                item.product_id = PRODUCTS[value.unwrap_or_default() % 2];
+                item.quantity = i32::try_from(late).unwrap_or(1) % 3 + 1;
+            }
             event.source = SOURCES[source];
             event.received_at = at + late;
             event
@@ -182,3 +309,71 @@ proptest! {
         prop_assert_eq!(fold(&events), fold(&shuffled));
     }
 }
+
+/// More of everything than is kept: skus, orders, names, days, categories, identifiers, sources, answers.
+fn any_event_of_many() -> impl Strategy<Value = Event<'static>> {
+    static NAMES: std::sync::LazyLock<Vec<&'static str>> = std::sync::LazyLock::new(|| texts("N ", 120));
+    let drawn = (0..6usize, 0i64..150 * 24, 0..120usize, 0..120usize);
+    drawn.prop_map(|(kind, hours, name, other)| {
+        let (name, other, at) = (NAMES[name], NAMES[other], hours * HOUR);
+        let mut event = match kind {
+            0 => viewed(name, at),
+            1 => added(name, at),
+            2 => Event { name: Some("Product Removed"), ..added(name, at) },
+            3 => ordered("", hours, at),
+            4 => Event {
+                survey: Some(SurveyResponse { survey: name, question: "nps", score: 5 }),
+                ..event("Survey Completed", at)
+            },
+            _ => event(name, at),
+        };
+        for item in &mut event.items {
+            (item.product_id, item.category) = (other, Some(other));
+        }
+        event.traits = vec![
+            TraitChange { name, value: Some(other) },
+            TraitChange { name: if kind == 0 { TIMEZONE } else { other }, value: Some(name) },
+        ];
+        event.consents = vec![ConsentStatement { purpose: other, status: ConsentStatus::Granted, at }];
+        let node = NodeRef { kind: crate::IdentifierType::ALL[kind % 5], key: crate::NodeKey([0; 16]) };
+        event.identifiers = vec![Identifier { node, value: other }];
+        event.source = name;
+        event
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_is_beyond_the_bounds_does_not_depend_on_arrival(
+        (events, shuffled) in prop::collection::vec(any_event_of_many(), 600..1_200)
+            .prop_map(|mut events| {
+                // Each order is told once: of orders that were summed up, one told again would count twice.
+                for (number, event) in events.iter_mut().enumerate() {
+                    event.order = event.order.map(|order| OrderTotal { order_id: ORDER_IDS[number], ..order });
+                    event.currency = [Some("USD"), Some("EUR"), None][number % 3];
+                }
+                events
+            })
+            .prop_flat_map(|events| (Just(events.clone()), Just(events).prop_shuffle())),
+    ) {
+        prop_assert_eq!(fold(&events), fold(&shuffled));
+    }
+
+    #[test]
+    fn the_sum_of_all_orders_does_not_depend_on_arrival(
+        at in prop::collection::vec(0i64..2_000, 300..600),
+    ) {
+        let events: Vec<_> = at.iter().zip(ORDER_IDS.iter()).map(|(at, id)| ordered(id, *at, *at * HOUR)).collect();
+        let profile = fold(&events);
+        let listed: i64 = profile.orders.iter().filter_map(|order| order.total).sum();
+        let summed: i64 = profile.older_orders.iter().filter_map(|sum| sum.total).sum();
+        prop_assert_eq!(listed + summed, at.iter().sum::<i64>());
+        prop_assert_eq!(profile.order_count(), at.len() as u64);
+        let first = profile.older_orders.iter().map(|sum| sum.first_at).min();
+        prop_assert_eq!(first, at.iter().min().map(|at| at * HOUR));
+    }
+}
+
+static ORDER_IDS: std::sync::LazyLock<Vec<&'static str>> = std::sync::LazyLock::new(|| texts("o", 1_200));

@@ -43,10 +43,10 @@ pub(super) struct Item<'a> {
     pub(super) quantity: i32,
 }
 
-/// An order: number, total, units.
+/// An order: number, total (`None` where the currency is not known), units.
 pub(super) struct Order<'a> {
     pub(super) id: Cow<'a, str>,
-    pub(super) total: i64,
+    pub(super) total: Option<i64>,
     pub(super) units: i32,
 }
 

@@ -123,8 +123,9 @@ fn kind_of(errors: &mut Errors, json: Json<'_>) -> Option<EventType> {
         errors.push(ErrorCode::UnknownType, "type", EXPECTED, &describe(json));
         return None;
     };
-    // `contact` is ours, no call of the specification.
-    let kind = EventType::from_symbol(&text).filter(|kind| *kind != EventType::Contact);
+    // `contact` and `other` are ours, no calls of the specification.
+    let ours = [EventType::Contact, EventType::Other];
+    let kind = EventType::from_symbol(&text).filter(|kind| !ours.contains(kind));
     if kind.is_none() {
         errors.push(ErrorCode::UnknownType, "type", EXPECTED, &word(&text));
     }
@@ -165,7 +166,9 @@ fn name<'a>(errors: &mut Errors, kind: Option<EventType>, call: &Call<'a>) -> Te
             let name = errors.usable("name", call.name);
             errors.at_most("name", MAX_NAME_BYTES, name)
         }
-        EventType::Identify | EventType::Group | EventType::Alias | EventType::Contact => None,
+        EventType::Identify | EventType::Group | EventType::Alias | EventType::Contact | EventType::Other => {
+            None
+        }
     }
 }
 

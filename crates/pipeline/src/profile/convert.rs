@@ -1,4 +1,8 @@
 //! Between contract records and domain values: names change, nothing is decided.
+//!
+//! The symbol `other` of the contracts' enums stands for one that a newer version added; this program writes it never. Read
+//! as the kind of an event it is a track without a name, which is counted and means nothing; an identifier of such a type
+//! is left out.
 
 use catchment_contracts::{self as wire, CustomerEvent};
 use catchment_domain::campaign::{self, Channel, Decision, Ledger, Sent, Timer};
@@ -16,10 +20,10 @@ pub fn event(record: CustomerEvent<'_>) -> Event<'_> {
         id: record.event_id,
         source: record.source,
         kind: kind(record.r#type),
-        name: record.event,
+        name: record.event.filter(|_| record.r#type != wire::EventType::Other),
         occurred_at: record.occurred_at,
         received_at: record.received_at,
-        identifiers: record.identifiers.into_iter().map(identifier).collect(),
+        identifiers: record.identifiers.into_iter().filter_map(identifier).collect(),
         traits: record.traits.into_iter().map(|t| TraitChange { name: t.name, value: t.value }).collect(),
         consents: record.consents.into_iter().map(consent).collect(),
         currency: record.currency,
@@ -40,7 +44,7 @@ pub fn event(record: CustomerEvent<'_>) -> Event<'_> {
 fn kind(kind: wire::EventType) -> EventKind {
     match kind {
         wire::EventType::Identify => EventKind::Identify,
-        wire::EventType::Track => EventKind::Track,
+        wire::EventType::Track | wire::EventType::Other => EventKind::Track,
         wire::EventType::Page => EventKind::Page,
         wire::EventType::Screen => EventKind::Screen,
         wire::EventType::Group => EventKind::Group,
@@ -49,19 +53,20 @@ fn kind(kind: wire::EventType) -> EventKind {
     }
 }
 
-fn identifier(record: wire::Identifier<'_>) -> Identifier<'_> {
-    let node = NodeRef { kind: identifier_type(record.r#type), key: NodeKey(record.key) };
-    Identifier { node, value: record.value }
+fn identifier(record: wire::Identifier<'_>) -> Option<Identifier<'_>> {
+    let node = NodeRef { kind: identifier_type(record.r#type)?, key: NodeKey(record.key) };
+    Some(Identifier { node, value: record.value })
 }
 
-fn identifier_type(kind: wire::IdentifierType) -> IdentifierType {
-    match kind {
+fn identifier_type(kind: wire::IdentifierType) -> Option<IdentifierType> {
+    Some(match kind {
         wire::IdentifierType::UserId => IdentifierType::UserId,
         wire::IdentifierType::CrmId => IdentifierType::CrmId,
         wire::IdentifierType::Email => IdentifierType::Email,
         wire::IdentifierType::Phone => IdentifierType::Phone,
         wire::IdentifierType::AnonymousId => IdentifierType::AnonymousId,
-    }
+        wire::IdentifierType::Other => return None,
+    })
 }
 
 /// The contract's name of an identifier type.
@@ -157,10 +162,11 @@ pub(super) fn wire_profile(key: NodeKey, profile: &Profile) -> wire::CustomerPro
             .older_orders
             .iter()
             .map(|sum| wire::OrderSum {
-                currency: &sum.currency,
+                currency: sum.currency.as_deref(),
                 orders: signed(sum.orders),
                 total: sum.total,
                 units: sum.units,
+                first_at: sum.first_at,
             })
             .collect(),
         cart_closed_at: profile.cart_closed_at,
@@ -204,16 +210,23 @@ pub(super) fn wire_profile(key: NodeKey, profile: &Profile) -> wire::CustomerPro
             .iter()
             .map(|fresh| wire::Freshness { source: &fresh.source, at: fresh.at })
             .collect(),
-        predictions: profile
-            .predictions
-            .iter()
-            .map(|p| wire::Prediction { model: &p.model, version: &p.version, score: p.score, at: p.at })
-            .collect(),
+        predictions: profile.predictions.iter().map(wire_prediction).collect(),
     }
 }
 
 fn wire_identifier(identifier: &profile::ProfileIdentifier) -> wire::ProfileIdentifier<'_> {
-    wire::ProfileIdentifier { r#type: wire_identifier_type(identifier.kind), value: &identifier.value }
+    let kind = wire_identifier_type(identifier.kind);
+    wire::ProfileIdentifier { r#type: kind, value: &identifier.value, at: identifier.at }
+}
+
+fn wire_prediction(prediction: &profile::Prediction) -> wire::Prediction<'_> {
+    wire::Prediction {
+        model: &prediction.model,
+        version: &prediction.version,
+        score: prediction.score,
+        at: prediction.at,
+        missing: prediction.missing,
+    }
 }
 
 fn wire_day(day: &profile::Day) -> wire::Day {
@@ -231,7 +244,7 @@ fn wire_order(order: &profile::Order) -> wire::Order<'_> {
         order_id: &order.order_id,
         at: order.at,
         total: order.total,
-        currency: &order.currency,
+        currency: order.currency.as_deref(),
         units: order.units,
     }
 }
@@ -246,9 +259,9 @@ pub(super) fn profile(record: &wire::CustomerProfile<'_>) -> Profile {
         identifiers: record
             .identifiers
             .iter()
-            .map(|i| profile::ProfileIdentifier {
-                kind: identifier_type(i.r#type),
-                value: Text::from(i.value),
+            .filter_map(|i| {
+                let kind = identifier_type(i.r#type)?;
+                Some(profile::ProfileIdentifier { kind, value: Text::from(i.value), at: i.at })
             })
             .collect(),
         traits: record
@@ -286,10 +299,11 @@ pub(super) fn profile(record: &wire::CustomerProfile<'_>) -> Profile {
             .older_orders
             .iter()
             .map(|sum| profile::OrderSum {
-                currency: Text::from(sum.currency),
+                currency: sum.currency.map(Text::from),
                 orders: unsigned(sum.orders),
                 total: sum.total,
                 units: sum.units,
+                first_at: sum.first_at,
             })
             .collect(),
         cart_closed_at: record.cart_closed_at,
@@ -345,6 +359,7 @@ pub(super) fn profile(record: &wire::CustomerProfile<'_>) -> Profile {
                 version: Text::from(p.version),
                 score: p.score,
                 at: p.at,
+                missing: p.missing,
             })
             .collect(),
     }
@@ -365,7 +380,7 @@ fn order(order: &wire::Order<'_>) -> profile::Order {
         at: order.at,
         order_id: Text::from(order.order_id),
         total: order.total,
-        currency: Text::from(order.currency),
+        currency: order.currency.map(Text::from),
         units: order.units,
     }
 }
@@ -384,6 +399,7 @@ fn wire_sent(sent: &Sent) -> wire::Sent<'_> {
         scope: &sent.scope,
         trigger_id: Some(&sent.trigger_id),
         at: sent.at,
+        occurred_at: sent.occurred_at,
     }
 }
 
@@ -405,6 +421,7 @@ pub(super) fn ledger(record: &wire::NodeState<'_>) -> Ledger {
         scope: Text::from(sent.scope),
         trigger_id: Text::from(sent.trigger_id.unwrap_or_default()),
         at: sent.at,
+        occurred_at: sent.occurred_at,
     };
     let timer = |timer: &wire::Timer<'_>| Timer {
         due: timer.due,
@@ -434,8 +451,9 @@ pub(super) fn wire_decision<'a>(
         not_before: decision.trigger.as_ref().map(|trigger| trigger.not_before),
         trigger_id: decision.trigger.as_ref().map(|trigger| trigger.id.as_str()),
         event_id: cause.event_id,
+        source: cause.source,
         occurred_at: cause.occurred_at,
-        predictions: scores(decision),
+        predictions: decision.scores.iter().map(wire_prediction).collect(),
     }
 }
 
@@ -448,30 +466,36 @@ pub(super) fn wire_trigger<'a>(
     profile: &'a Profile,
 ) -> Option<wire::CampaignTrigger<'a>> {
     let trigger = decision.trigger.as_ref()?;
-    let in_cart = profile.cart.iter().filter(|item| !item.removed);
+    let consent = trigger.consent.as_ref();
     Some(wire::CampaignTrigger {
         trigger_id: &trigger.id,
         campaign,
         profile_id: key.0,
         scope: &decision.scope,
         channel: channel(trigger.channel),
-        address: Some(wire_identifier(&trigger.address)),
+        address: Some(wire::Address {
+            r#type: wire_identifier_type(trigger.address.kind),
+            value: &trigger.address.value,
+        }),
         decided_at: decision.decided_at,
         not_before: trigger.not_before,
+        expires_at: trigger.expires_at,
+        consent: consent.map(|c| wire::TriggerConsent { purpose: &c.purpose, at: c.at, source: &c.source }),
         timezone: trigger.timezone.as_deref(),
         event_id: cause.event_id,
+        source: cause.source,
         occurred_at: cause.occurred_at,
-        items: in_cart
-            .map(|item| wire::TriggerItem { product_id: &item.product_id, sku: &item.sku })
-            .collect(),
-        predictions: scores(decision),
+        items: items(profile),
+        predictions: decision.scores.iter().map(wire_prediction).collect(),
     })
 }
 
-fn scores(decision: &Decision) -> Vec<wire::Prediction<'_>> {
-    let used = decision.scores.iter();
-    used.map(|s| wire::Prediction { model: &s.model, version: &s.version, score: s.score, at: s.at })
-        .collect()
+/// What is in the cart, the newest first.
+fn items(profile: &Profile) -> Vec<wire::TriggerItem<'_>> {
+    let mut cart: Vec<&profile::CartItem> = profile.cart.iter().filter(|item| !item.removed).collect();
+    // They come in order of sku, which stays for those of one moment.
+    cart.sort_by_key(|item| std::cmp::Reverse(item.at));
+    cart.into_iter().map(|item| wire::TriggerItem { product_id: &item.product_id, sku: &item.sku }).collect()
 }
 
 fn outcome(outcome: campaign::Outcome) -> wire::Outcome {

@@ -294,6 +294,7 @@ impl ProfileTask {
                 scope: decision.scope.clone(),
                 trigger_id: Text::from(trigger.id.as_str()),
                 at: decision.decided_at,
+                occurred_at: cause.occurred_at,
             });
         }
         self.record(key, campaign, &decision, cause, step);

@@ -1,8 +1,9 @@
 use super::*;
 use catchment_contracts::wire::{self, SchemaIds};
 use catchment_contracts::{
-    CampaignDecision, ConsentStatement, ConsentStatus, CustomerEvent, EventType, Identifier, IdentifierType,
-    LineItem, OrderTotal, ReadUpTo, SurveyResponse, TraitChange, Watermark, headers, watermark,
+    CampaignDecision, CampaignTrigger, ConsentStatement, ConsentStatus, CustomerEvent, EventType, Identifier,
+    IdentifierType, LineItem, OrderTotal, ReadUpTo, SurveyResponse, TraitChange, Watermark, headers,
+    watermark,
 };
 use catchment_domain::campaign::Campaign;
 use catchment_domain::{IdentifierType as Kind, KeySecret, NodeKey};
@@ -90,7 +91,7 @@ fn event<'a>(id: &'a str, name: &'a str, at: Millis) -> CustomerEvent<'a> {
             price: None,
             quantity: 1,
         }],
-        order: (name == "Order Completed").then_some(OrderTotal { order_id: id, total: 100, units: 1 }),
+        order: (name == "Order Completed").then_some(OrderTotal { order_id: id, total: Some(100), units: 1 }),
         survey: None,
     }
 }
@@ -305,6 +306,119 @@ fn nobody_is_sent_the_same_twice() {
 }
 
 #[test]
+fn a_late_older_order_does_not_make_a_cart_two() {
+    let mut bench = Bench::new(&shared(&[CART], Publish::Step, true));
+    let mut take = |id, name, at: Millis, arrival: Millis| {
+        bench.read_up_to(&["web", "crm"], arrival * MINUTE);
+        bench.take(&event(id, name, at * MINUTE));
+    };
+    take("a1", "Product Added", 20, 20);
+    take("o1", "Order Completed", 0, 25);
+    take("a2", "Product Added", 26, 26);
+    take("a3", "Product Added", 55, 55);
+    bench.read_up_to(&["web", "crm"], 120 * MINUTE);
+    let written = bench.commit();
+    let expected = [("matched".to_owned(), 50 * MINUTE), ("already_sent".to_owned(), 85 * MINUTE)];
+    assert_eq!(decisions(&written), expected);
+    assert_eq!(of(&written, TRIGGERS).len(), 1);
+}
+
+#[test]
+fn a_trigger_says_what_it_rests_on_and_until_when_it_holds() {
+    let campaign = "
+name: cart
+trigger: {event: Product Added, after: 30m}
+scope: cart
+max_age: 2h
+channel: email
+consent: email_marketing
+";
+    let mut bench = Bench::new(&shared(&[campaign], Publish::Step, true));
+    bench.read_up_to(&["web", "crm"], 0);
+    let email = |value| Identifier { r#type: IdentifierType::Email, value, key: [0; 16] };
+    let add = |id: &'static str, product_id: &'static str, at: Millis, address: &'static str| {
+        let mut add = event(id, "Product Added", at);
+        add.identifiers.push(email(address));
+        add.items[0].product_id = product_id;
+        add
+    };
+    let status = ConsentStatus::Granted;
+    let consents = vec![ConsentStatement { purpose: "email_marketing", status, at: 3 }];
+    bench.take(&CustomerEvent { consents, source: "crm", ..add("e1", "a", 0, "new@x") });
+    bench.take(&add("e2", "c", 2, "z@x"));
+    bench.take(&add("e3", "b", 2, "a@x"));
+    bench.take(&add("e4", "d", 1, "m@x"));
+    bench.read_up_to(&["web", "crm"], 40 * MINUTE);
+    let written = bench.commit();
+    let value = of(&written, TRIGGERS)[0].value.clone().unwrap();
+    let trigger = CampaignTrigger::decode(wire::split(&value).unwrap().1).unwrap();
+    assert_eq!((trigger.source, trigger.event_id), ("crm", "e1"));
+    let (address, consent) = (trigger.address.unwrap(), trigger.consent.unwrap());
+    assert_eq!(
+        (address.r#type, address.value),
+        (IdentifierType::Email, "a@x"),
+        "the newest, then the smallest"
+    );
+    assert_eq!((consent.purpose, consent.at, consent.source), ("email_marketing", 3, "crm"));
+    assert_eq!((trigger.not_before, trigger.expires_at), (30 * MINUTE, 150 * MINUTE));
+    let items: Vec<_> = trigger.items.iter().map(|item| item.product_id).collect();
+    assert_eq!(items, ["b", "c", "d", "a"], "the newest first");
+    let value = of(&written, DECISIONS)[0].value.clone().unwrap();
+    assert_eq!(CampaignDecision::decode(wire::split(&value).unwrap().1).unwrap().source, "crm");
+}
+
+#[test]
+fn symbols_of_newer_versions_mean_nothing() {
+    let mut newer = event("e1", "Product Added", 0);
+    newer.r#type = EventType::Other;
+    newer.identifiers.push(Identifier { r#type: IdentifierType::Other, value: "x", key: [0; 16] });
+    let event = super::event(newer);
+    assert_eq!((event.label(), event.identifiers.len()), ("track", 1));
+}
+
+/// The `number`th text of a kind, of so many bytes.
+fn wide(number: usize, bytes: usize) -> &'static str {
+    Box::leak(format!("{number:0>bytes$}").into_boxed_str())
+}
+
+#[test]
+fn the_largest_profile_takes_no_more_than_256_kib() {
+    // The limits of ingest.
+    let (id_bytes, name_bytes, purpose_bytes, source_bytes, value_bytes) = (320, 128, 64, 64, 512);
+    let kinds = [IdentifierType::UserId, IdentifierType::Email, IdentifierType::AnonymousId];
+    let mut profile = catchment_domain::Profile::default();
+    let mut apply = |event: CustomerEvent<'_>| profile.apply(&super::event(event));
+    for (number, day) in (0..600).zip(0..) {
+        let (id, name) = (wide(number, id_bytes), wide(number, name_bytes));
+        // Far from 1970, so that times take as many bytes as they will.
+        let at: Millis = 4_000_000_000_000 + day * 86_400_000;
+        let mut event = event(id, "Order Completed", at);
+        event.source = wide(number, source_bytes);
+        event.identifiers = vec![Identifier { r#type: kinds[number % 3], value: id, key: [0; 16] }];
+        event.traits = vec![TraitChange { name, value: Some(wide(number, value_bytes)) }];
+        let purpose = wide(number, purpose_bytes);
+        event.consents = vec![ConsentStatement { purpose, status: ConsentStatus::Granted, at }];
+        event.order = Some(OrderTotal { order_id: id, total: Some(9_000_000_000_000_000), units: i32::MAX });
+        event.items[0] = LineItem { product_id: id, sku: Some(id), category: Some(name), ..event.items[0] };
+        let survey = Some(SurveyResponse { survey: name, question: name, score: i32::MAX });
+        let named = |name| CustomerEvent { event: Some(name), order: None, ..event.clone() };
+        apply(CustomerEvent { survey, ..named(name) });
+        apply(named("Product Viewed"));
+        // After the newest order, which would close the cart.
+        apply(CustomerEvent { occurred_at: at + 600 * 86_400_000, ..named("Product Added") });
+        apply(event);
+    }
+    for number in 0..16 {
+        let score = catchment_domain::model::Score { value: 0.5, missing: true };
+        profile.predict(wide(number, name_bytes), wide(number, name_bytes), score, 4_000_000_000_000);
+    }
+    assert_eq!((profile.cart.len(), profile.orders.len(), profile.identifiers.len()), (32, 256, 100));
+    let (key, mut form) = (key("u"), Vec::new());
+    Customer { key, profile }.encode(&mut form);
+    assert!((200 << 10..=256 << 10).contains(&form.len()), "{} bytes", form.len());
+}
+
+#[test]
 fn a_timer_of_a_campaign_that_is_gone_is_dropped_and_named() {
     let mut bench = Bench::new(&shared(&[CART], Publish::Step, true));
     bench.read_up_to(&["web", "crm"], 0);
@@ -388,6 +502,10 @@ fn any_event() -> impl Strategy<Value = CustomerEvent<'static>> {
             let status = ConsentStatus::ALL[which % 3];
             event.consents = vec![ConsentStatement { purpose: "email_marketing", status, at: minutes }];
             event.survey = flag.then_some(SurveyResponse { survey: "s", question: "nps", score: 9 });
+            if which == 0 {
+                event.currency = None;
+                event.order = event.order.map(|order| OrderTotal { total: None, ..order });
+            }
             event
         },
     )

@@ -117,7 +117,7 @@ fn order<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, propertie
     let units = lines(errors, draft, money, &products.unwrap_or_default());
     if let (Some(id), Some(total)) = (id, total) {
         // An order whose amount nobody can read is an order all the same.
-        let total = money.known(Some(total)).unwrap_or(0);
+        let total = money.known(Some(total));
         draft.order = Some(Order { id, total, units });
     }
 }

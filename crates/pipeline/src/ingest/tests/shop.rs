@@ -125,7 +125,7 @@ fn orders_and_surveys_add_up_as_expected() {
         let event = told.event();
         if let Some(order) = event.order {
             assert_eq!(event.currency, Some("USD"));
-            orders.entry(order.order_id.to_owned()).or_insert((order.total, order.units));
+            orders.entry(order.order_id.to_owned()).or_insert((order.total.unwrap(), order.units));
         }
         if let Some(survey) = event.survey.filter(|_| seen.insert(event.event_id.to_owned())) {
             assert_eq!(survey.question, "nps");
