@@ -1,5 +1,5 @@
-//! `cargo xtask test`: everything that must hold before a change is merged. It needs nothing but a Rust toolchain
-//! and a C compiler.
+//! `cargo xtask test`: everything that must hold before a change is merged. It needs nothing but a Rust toolchain and
+//! what builds C: a compiler, make and the headers of OpenSSL.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -10,11 +10,13 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{cargo, codegen, say};
 
-/// What a machine must have: a command that tells, and how to get it.
-const TOOLS: [(&str, &[&str], &str); 3] = [
-    ("rustfmt", &["fmt", "--version"], "rustup component add rustfmt"),
-    ("clippy", &["clippy", "--version"], "rustup component add clippy"),
-    ("a C compiler", &[], "apt-get install gcc, or the like of your system"),
+/// What a machine must have: a command that tells, and how to get it. librdkafka is built from source, which takes
+/// a C compiler, make and the headers of OpenSSL; the build says itself when it does not find those.
+const TOOLS: [(&str, &[&str], &str); 4] = [
+    ("rustfmt", &["cargo", "fmt", "--version"], "rustup component add rustfmt"),
+    ("clippy", &["cargo", "clippy", "--version"], "rustup component add clippy"),
+    ("a C compiler", &["cc", "--version"], "apt-get install gcc, or the like of your system"),
+    ("make", &["make", "--version"], "apt-get install make, or the like of your system"),
 ];
 
 /// Runs all checks, also after one has failed. The last line counts the tests.
@@ -55,12 +57,15 @@ pub(crate) fn run(root: &Path, fast: bool) -> Result<ExitCode> {
 /// Says plainly what the machine lacks.
 fn tools(root: &Path) -> Result<()> {
     let mut missing = Vec::new();
-    for (name, arguments, remedy) in TOOLS {
-        let mut command = match arguments {
-            [] => Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into())),
-            _ => Command::new(cargo()),
+    for (name, command, remedy) in TOOLS {
+        let Some((program, arguments)) = command.split_first() else {
+            continue;
         };
-        let arguments = if arguments.is_empty() { &["--version"] } else { arguments };
+        let mut command = match *program {
+            "cargo" => Command::new(cargo()),
+            "cc" => Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into())),
+            other => Command::new(other),
+        };
         let status =
             command.current_dir(root).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !status.is_ok_and(|status| status.success()) {

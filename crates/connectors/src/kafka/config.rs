@@ -27,7 +27,7 @@ const KEYS: &str = "keys of Java clients and of Catchment must land on the same 
 const SETTING: &str = "it is derived from a setting of its own";
 
 /// What would break exactly-once, or what a setting of its own decides.
-const REFUSED: [(&str, &str); 34] = [
+const REFUSED: [(&str, &str); 35] = [
     ("acks", IDEMPOTENCE),
     ("allow.auto.create.topics", "a topic made by accident has the wrong number of partitions"),
     ("auto.commit.enable", OFFSETS),
@@ -44,6 +44,7 @@ const REFUSED: [(&str, &str); 34] = [
     ("group.instance.id", IDENTITY),
     ("group.protocol", ASSIGNMENT),
     ("group.remote.assignor", ASSIGNMENT),
+    ("heartbeat.interval.ms", SETTING),
     ("isolation.level", READS),
     ("max.in.flight", IDEMPOTENCE),
     ("max.in.flight.requests.per.connection", IDEMPOTENCE),
@@ -127,6 +128,8 @@ impl Cluster {
         config.set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");
         config.set("auto.offset.reset", "error");
+        // Of no use without a subscription, but librdkafka wants it below the user's `max.poll.interval.ms`.
+        config.set("session.timeout.ms", "6000");
         config.set("queued.max.messages.kbytes", queue_kib.max(1).to_string());
         config
     }

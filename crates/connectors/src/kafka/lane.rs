@@ -99,8 +99,9 @@ impl KafkaLane {
         self.member.leave()
     }
 
-    /// Serves the group; true if it wants other partitions for this lane.
+    /// Serves the clients; true if the group wants other partitions for this lane.
     fn disturbed(&mut self) -> Result<bool, LogError> {
+        self.writer.serve();
         self.member.serve(Duration::ZERO)?;
         Ok(self.member.has_events() || !self.change.is_empty())
     }

@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Fetched ahead while a partition is read from end to end, in KiB.
@@ -85,7 +86,12 @@ impl RawProducer {
     /// # Errors
     /// [`LogError::Retry`] if a record was not, with the first reason.
     pub fn flush(&self, patience: Duration) -> Result<(), LogError> {
-        let flushed = self.producer.flush(patience);
+        // By naps: librdkafka's `flush` waits in slices of 100 ms.
+        let start = Instant::now();
+        while self.producer.in_flight_count() > 0 && start.elapsed() < patience {
+            self.producer.poll(Duration::ZERO);
+            thread::sleep(Duration::from_micros(300));
+        }
         if let Some(undelivered) = self.producer.context().take_undelivered() {
             let reason = format!(
                 "not delivered to topic {} partition {}: {}",
@@ -93,7 +99,10 @@ impl RawProducer {
             );
             return Err(LogError::Retry { reason });
         }
-        flushed.map_err(|error| retry("flush", &error))
+        match self.producer.in_flight_count() {
+            0 => Ok(()),
+            left => Err(LogError::Retry { reason: format!("{left} records not delivered in time") }),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig as _;
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::Metadata;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +16,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// `cleanup.policy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,8 +255,7 @@ impl TopicAdmin {
         &self,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<BTreeMap<String, DescribedTopic>, TopicError> {
-        let metadata =
-            self.client.inner().fetch_metadata(None, self.timeout).map_err(unreachable("metadata"))?;
+        let metadata = self.metadata()?;
         let mut described = BTreeMap::new();
         for name in names {
             let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
@@ -290,7 +290,7 @@ impl TopicAdmin {
         Ok(described)
     }
 
-    /// Creates the topics that don't exist; returns their names. A topic without a wanted number of partitions or
+    /// Creates the topics that don't exist, and waits until they are known; returns their names. A topic without a wanted number of partitions or
     /// replicas gets the brokers' default.
     ///
     /// # Errors
@@ -312,7 +312,32 @@ impl TopicAdmin {
                 Err((topic, code)) => return Err(TopicError::Refused { topic, reason: code.to_string() }),
             }
         }
+        self.wait_for(&created)?;
         Ok(created)
+    }
+
+    /// A topic is created before every broker knows of it; whoever asks too early is told that there is none.
+    fn wait_for(&self, names: &[String]) -> Result<(), TopicError> {
+        let start = Instant::now();
+        loop {
+            let metadata = self.metadata()?;
+            let is_known = |name: &String| {
+                let mut topics = metadata.topics().iter();
+                topics.any(|topic| topic.name() == name && !topic.partitions().is_empty())
+            };
+            match names.iter().find(|name| !is_known(name)) {
+                None => return Ok(()),
+                Some(name) if start.elapsed() > self.timeout => {
+                    let reason = format!("{name} is not known yet");
+                    return Err(TopicError::Unreachable { what: "topics are being created", reason });
+                }
+                Some(_) => thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    fn metadata(&self) -> Result<Metadata, TopicError> {
+        self.client.inner().fetch_metadata(None, self.timeout).map_err(unreachable("metadata"))
     }
 
     /// Deletes topics; those that don't exist are passed over.

@@ -81,6 +81,14 @@ impl Writer {
         }
     }
 
+    /// Takes what the producer has to say. It must be called again and again: statistics and errors queue up without a
+    /// bound while nothing is written.
+    pub(super) fn serve(&self) {
+        if let Some(producer) = &self.producer {
+            producer.poll(Duration::ZERO);
+        }
+    }
+
     /// As [`catchment_runtime::Log::recover`].
     pub(super) fn recover(&mut self) -> Result<(), LogError> {
         self.producer = None;

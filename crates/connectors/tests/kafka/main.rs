@@ -13,6 +13,7 @@ mod admin;
 mod conformance;
 mod fencing;
 mod groups;
+mod lanes;
 mod reading;
 mod support;
 mod writing;
