@@ -1,3 +1,4 @@
-//! The only home of what touches the outside: files now, Kafka, HTTP and models later.
+//! The only home of what touches the outside: files and Kafka now, HTTP and models later.
 
 pub mod files;
+pub mod kafka;

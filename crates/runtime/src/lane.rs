@@ -10,7 +10,7 @@ use crate::outcome::{Decision, decide};
 use crate::record::{Millis, NextOffset, Record, TopicPartition};
 use crate::task::{Step, Task};
 use input::Input;
-pub use report::{LaneConfig, LaneError, Order, Restored, StepReport};
+pub use report::{Kept, LaneConfig, LaneError, Order, Restored, Seat, StepReport};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -69,7 +69,9 @@ struct Changelog {
 ///
 /// Life: [`new`](Lane::new), [`restore`](Lane::restore), then [`step`](Lane::step) again and again, with the clock
 /// and the waiting done by the caller. After [`LaneError::Fenced`] or [`LaneError::MustRestore`] it is dropped and a
-/// new one made; a crash is the same without the error.
+/// new one made; a crash is the same without the error. After [`LogError::Reassigned`] it is taken apart
+/// ([`dissolve`](Lane::dissolve)), its log told to [`reassign`](Log::reassign), and put together again
+/// ([`assemble`](Lane::assemble)) with the tasks that stay and new ones for what was gained.
 #[derive(Debug)]
 pub struct Lane<L: Log, T: Task> {
     log: L,
@@ -94,22 +96,41 @@ impl<L: Log, T: Task> Lane<L, T> {
     /// # Errors
     /// [`LaneError::Wiring`]; [`LaneError::Log`].
     pub fn new(
-        mut log: L,
+        log: L,
         tasks: Vec<T>,
         task_of: impl Fn(TopicPartition) -> Option<usize>,
         config: LaneConfig,
     ) -> Result<Self, LaneError> {
-        let inputs = input::inputs(&mut log, tasks.len(), task_of)?;
+        Self::assemble(log, tasks.into_iter().map(Seat::New).collect(), task_of, config)
+    }
+
+    /// As [`new`](Lane::new), with tasks that keep their state and are not restored.
+    ///
+    /// # Errors
+    /// [`LaneError::Wiring`]; [`LaneError::Log`].
+    pub fn assemble(
+        mut log: L,
+        seats: Vec<Seat<T>>,
+        task_of: impl Fn(TopicPartition) -> Option<usize>,
+        config: LaneConfig,
+    ) -> Result<Self, LaneError> {
+        let inputs = input::inputs(&mut log, seats.len(), task_of)?;
         let by_partition = inputs.iter().enumerate().map(|(index, input)| (input.at, index)).collect();
         let mut restoring = VecDeque::new();
-        for (index, task) in tasks.iter().enumerate() {
-            for at in task.changelogs() {
-                let (position, target) = (log.earliest(at)?, log.high_watermark(at)?);
-                restoring.push_back(Changelog { task: index, at, position, target });
-            }
+        let mut slots = Vec::with_capacity(seats.len());
+        for (index, seat) in seats.into_iter().enumerate() {
+            let (task, now) = match seat {
+                Seat::Kept(kept) => (kept.task, kept.now),
+                Seat::New(task) => {
+                    for at in task.changelogs() {
+                        let (position, target) = (log.earliest(at)?, log.high_watermark(at)?);
+                        restoring.push_back(Changelog { task: index, at, position, target });
+                    }
+                    (task, 0)
+                }
+            };
+            slots.push(Slot { task, now, now_before: now, wrote: false });
         }
-        let slots =
-            tasks.into_iter().map(|task| Slot { task, now: 0, now_before: 0, wrote: false }).collect();
         Ok(Lane {
             log,
             slots,
@@ -123,6 +144,19 @@ impl<L: Log, T: Task> Lane<L, T> {
             phase: Phase::Restoring,
             restoring,
         })
+    }
+
+    /// The log handle and the tasks, by place, each with its state as of the last commit; `None` for a task whose
+    /// state is not that (not restored to its end, or a commit is not settled): it is to be made anew.
+    #[must_use]
+    pub fn dissolve(self) -> (L, Vec<Option<Kept<T>>>) {
+        let settled = matches!(self.phase, Phase::Restoring | Phase::Running | Phase::Rewinding);
+        let unfinished: Vec<usize> = self.restoring.iter().map(|changelog| changelog.task).collect();
+        let keep = |(index, slot): (usize, Slot<T>)| {
+            (settled && !unfinished.contains(&index))
+                .then_some(Kept { task: slot.task, now: slot.now_before })
+        };
+        (self.log, self.slots.into_iter().enumerate().map(keep).collect())
     }
 
     /// Reads all state back. Can be called again after [`LaneError::RestoreHeld`] and goes on from there.

@@ -19,8 +19,8 @@ pub mod task;
 pub mod watermark;
 
 pub use embedded::{EmbeddedLane, EmbeddedLog, OwnedRecord};
-pub use lane::{Lane, LaneConfig, LaneError, Order, Restored, StepReport};
-pub use log::{Batch, BatchLimits, CommitOutcome, Log, LogError};
+pub use lane::{Kept, Lane, LaneConfig, LaneError, Order, Restored, Seat, StepReport};
+pub use log::{Batch, BatchLimits, CommitOutcome, Log, LogError, Reassignment};
 pub use outbox::{OutRecord, Outbox};
 pub use record::{
     Headers, Millis, NextOffset, Offset, Partition, Record, TopicId, TopicPartition, TopicTable,

@@ -218,6 +218,11 @@ pub enum LogError {
         /// Why.
         reason: String,
     },
+    /// The group is about to change what this lane owns. Nothing was read, and everything committed so far stands;
+    /// [`Log::reassign`] takes the change up. Said again and again until then, by [`Log::poll`],
+    /// [`Log::poll_partition`] and [`Log::restore`].
+    #[error("the group changes the assignment")]
+    Reassigned,
     /// The handle can't be used any more: drop it and make a new one.
     #[error("the log handle is broken: {reason}")]
     Fatal {
@@ -235,11 +240,41 @@ pub struct Restoring {
     pub at_end: bool,
 }
 
+/// What changed of a lane's assignment, each in order of topic and partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reassignment {
+    /// Partitions that are this lane's from now on. Their tasks are to be made and restored.
+    pub gained: Vec<TopicPartition>,
+    /// Partitions given up in good order: no other lane had them before [`Log::reassign`]. Their tasks are to be
+    /// dropped.
+    pub revoked: Vec<TopicPartition>,
+    /// Partitions that were taken away: another lane may have had them for a while already, and what was not
+    /// committed before never will be. Their tasks are to be dropped.
+    pub lost: Vec<TopicPartition>,
+}
+
+impl Reassignment {
+    /// True if the lane owns what it owned before.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.gained.is_empty() && self.revoked.is_empty() && self.lost.is_empty()
+    }
+}
+
 /// A partitioned log, as one lane sees it. All reads are `read_committed`: records of aborted transactions and
 /// markers don't show, and an open transaction holds back everything behind its first record.
 pub trait Log {
-    /// The partitions of this lane, in a fixed order.
+    /// The partitions of this lane, in a fixed order. Changed by [`reassign`](Log::reassign) alone, so that an owner
+    /// who never meets [`LogError::Reassigned`] never sees another one.
     fn assignment(&self) -> &[TopicPartition];
+
+    /// Takes up the change that [`LogError::Reassigned`] told of. To be called between two transactions, when all
+    /// that was polled is either committed or to be forgotten: what is given up here may belong to another lane when
+    /// this returns. Partitions that stay go on from where they were polled to. No change pending: an empty answer.
+    ///
+    /// # Errors
+    /// [`LogError::Retry`]: call it again; [`LogError::Fatal`].
+    fn reassign(&mut self) -> Result<Reassignment, LogError>;
 
     /// Replaces the batch by the next records of the assigned partitions, each partition in order of offset. Nothing
     /// there: an empty batch. The first call reads on from the committed offset, or from the earliest record where
@@ -247,7 +282,7 @@ pub trait Log {
     ///
     /// # Errors
     /// [`LogError::OutOfRange`], again and again until [`seek`](Log::seek): a gap in the input is never passed over
-    /// silently.
+    /// silently. [`LogError::Reassigned`], again and again until [`reassign`](Log::reassign).
     fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError>;
 
     /// As [`poll`](Log::poll), of one partition only; what was fetched of others waits. For lanes that read in order
@@ -313,7 +348,7 @@ pub trait Log {
     /// where the last entry is a marker.
     ///
     /// # Errors
-    /// [`LogError::UnknownPartition`], [`LogError::Retry`].
+    /// [`LogError::UnknownPartition`], [`LogError::Retry`], [`LogError::Reassigned`].
     fn restore(
         &mut self,
         at: TopicPartition,

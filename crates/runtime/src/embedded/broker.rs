@@ -170,9 +170,7 @@ impl Broker {
         member: &Member,
         offsets: &[(TopicPartition, NextOffset)],
     ) -> Result<(), Fence> {
-        let owners = self.groups.get(&member.group).map(|group| &group.owners);
-        let owns = |at| owners.and_then(|owners| owners.get(at)) == Some(&member.id);
-        if !offsets.iter().all(|(at, _)| owns(at)) {
+        if !offsets.iter().all(|(at, _)| self.owns(member, *at)) {
             return Err(Fence::Group);
         }
         if let Some(transaction) = self.live(handle)?.open.as_mut() {
@@ -231,9 +229,26 @@ impl Broker {
     pub(super) fn join(&mut self, group: &str, assignment: &[TopicPartition]) -> Member {
         let id = self.next_member;
         self.next_member += 1;
-        let owners = &mut self.groups.entry(group.to_owned()).or_default().owners;
-        owners.extend(assignment.iter().map(|at| (*at, id)));
-        Member { group: group.to_owned(), id }
+        let member = Member { group: group.to_owned(), id };
+        self.take_over(&member, assignment);
+        member
+    }
+
+    /// These partitions are that member's from now on.
+    pub(super) fn take_over(&mut self, member: &Member, partitions: &[TopicPartition]) {
+        let owners = &mut self.groups.entry(member.group.clone()).or_default().owners;
+        owners.extend(partitions.iter().map(|at| (*at, member.id)));
+    }
+
+    /// These partitions are nobody's, if they were that member's.
+    pub(super) fn release(&mut self, member: &Member, partitions: &[TopicPartition]) {
+        if let Some(group) = self.groups.get_mut(&member.group) {
+            group.owners.retain(|at, owner| *owner != member.id || !partitions.contains(at));
+        }
+    }
+
+    pub(super) fn owns(&self, member: &Member, at: TopicPartition) -> bool {
+        self.groups.get(&member.group).and_then(|group| group.owners.get(&at)) == Some(&member.id)
     }
 
     pub(super) fn committed(&self, group: &str, at: TopicPartition) -> Result<Option<NextOffset>, LogError> {

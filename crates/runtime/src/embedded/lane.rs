@@ -2,7 +2,7 @@
 
 use super::broker::{Broker, Fault, Member, ProducerHandle};
 use super::{EmbeddedLog, fenced};
-use crate::log::{Batch, BatchLimits, CommitOutcome, Fence, Log, LogError, Restoring};
+use crate::log::{Batch, BatchLimits, CommitOutcome, Fence, Log, LogError, Reassignment, Restoring};
 use crate::outbox::Outbox;
 use crate::record::{NextOffset, TopicPartition};
 
@@ -15,6 +15,7 @@ pub struct EmbeddedLane {
     assignment: Vec<TopicPartition>,
     positions: Vec<(TopicPartition, NextOffset)>,
     must_recover: bool,
+    offered: Option<Vec<TopicPartition>>,
 }
 
 impl EmbeddedLane {
@@ -37,7 +38,18 @@ impl EmbeddedLane {
         }
         drop(broker);
         let assignment = assignment.to_vec();
-        Ok(EmbeddedLane { log, member, producer, assignment, positions, must_recover: false })
+        Ok(EmbeddedLane { log, member, producer, assignment, positions, must_recover: false, offered: None })
+    }
+
+    /// The group wants this lane to own these partitions: its next poll says so, and [`Log::reassign`] takes it up.
+    /// Whoever calls this is the group's coordinator, so the order is theirs: a cooperative group takes a partition
+    /// from one lane before it offers it to another.
+    pub fn offer(&mut self, assignment: &[TopicPartition]) {
+        self.offered = Some(assignment.to_vec());
+    }
+
+    fn undisturbed(&self) -> Result<(), LogError> {
+        if self.offered.is_some() { Err(LogError::Reassigned) } else { Ok(()) }
     }
 
     fn place(&self, at: TopicPartition) -> Result<usize, LogError> {
@@ -81,7 +93,44 @@ impl Log for EmbeddedLane {
         &self.assignment
     }
 
+    fn reassign(&mut self) -> Result<Reassignment, LogError> {
+        let Some(wanted) = self.offered.clone() else {
+            return Ok(Reassignment::default());
+        };
+        let mut broker = self.log.broker();
+        let mut change = Reassignment::default();
+        let mut positions = Vec::with_capacity(wanted.len());
+        for at in &wanted {
+            let known = self.positions.iter().find(|(kept, _)| kept == at);
+            let position = match known {
+                Some((_, position)) if broker.owns(&self.member, *at) => *position,
+                _ => {
+                    let committed = broker.committed(&self.member.group, *at)?;
+                    change.gained.push(*at);
+                    committed.unwrap_or(broker.partition(*at)?.earliest())
+                }
+            };
+            positions.push((*at, position));
+        }
+        for at in &self.assignment {
+            match (broker.owns(&self.member, *at), wanted.contains(at)) {
+                (false, _) => change.lost.push(*at),
+                (true, false) => change.revoked.push(*at),
+                (true, true) => {}
+            }
+        }
+        broker.release(&self.member, &change.revoked);
+        broker.take_over(&self.member, &change.gained);
+        drop(broker);
+        for list in [&mut change.gained, &mut change.revoked, &mut change.lost] {
+            list.sort_unstable();
+        }
+        (self.assignment, self.positions, self.offered) = (wanted, positions, None);
+        Ok(change)
+    }
+
     fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError> {
+        self.undisturbed()?;
         self.log.broker().fetch(&mut self.positions, limits, batch)
     }
 
@@ -91,6 +140,7 @@ impl Log for EmbeddedLane {
         limits: &BatchLimits,
         batch: &mut Batch,
     ) -> Result<(), LogError> {
+        self.undisturbed()?;
         let place = self.place(at)?;
         self.log.broker().fetch(&mut self.positions[place..=place], limits, batch)
     }
@@ -146,6 +196,7 @@ impl Log for EmbeddedLane {
         limits: &BatchLimits,
         batch: &mut Batch,
     ) -> Result<Restoring, LogError> {
+        self.undisturbed()?;
         self.log.broker().restore(at, from, limits, batch)
     }
 }

@@ -1,7 +1,7 @@
 //! What a lane is told, and what it says.
 
 use crate::log::{BatchLimits, Fence, LogError};
-use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::record::{Millis, NextOffset, Offset, TopicPartition};
 use crate::task::Unreadable;
 
 /// The order in which a lane reads its partitions.
@@ -23,6 +23,24 @@ pub struct LaneConfig {
     pub limits: BatchLimits,
     /// The order of reading.
     pub order: Order,
+}
+
+/// A task that keeps its state from one lane of this process to the next; made by
+/// [`Lane::dissolve`](super::Lane::dissolve).
+#[derive(Debug)]
+pub struct Kept<T> {
+    /// The task.
+    pub task: T,
+    pub(super) now: Millis,
+}
+
+/// A task of a lane that is being put together.
+#[derive(Debug)]
+pub enum Seat<T> {
+    /// Empty as made: to be restored.
+    New(T),
+    /// With the state that it has.
+    Kept(Kept<T>),
 }
 
 /// What a step did.
@@ -74,7 +92,8 @@ pub enum Restored {
 /// Why a lane can't go on, or not now.
 #[derive(Debug, thiserror::Error)]
 pub enum LaneError {
-    /// The log: [`LogError::Retry`] → step again after a while; others as they say. Nothing was committed that
+    /// The log: [`LogError::Retry`] → step again after a while; [`LogError::Reassigned`] →
+    /// [`Lane::dissolve`](super::Lane::dissolve); others as they say. Nothing was committed that
     /// was not reported, and state is as before the step.
     #[error(transparent)]
     Log(#[from] LogError),

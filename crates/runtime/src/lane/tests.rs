@@ -3,6 +3,7 @@
 mod arrival;
 mod faults;
 mod hooked;
+mod reassign;
 mod toy;
 
 use super::*;

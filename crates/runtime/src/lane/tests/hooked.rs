@@ -1,5 +1,5 @@
 use crate::embedded::EmbeddedLane;
-use crate::log::{Batch, BatchLimits, CommitOutcome, Log, LogError, Restoring};
+use crate::log::{Batch, BatchLimits, CommitOutcome, Log, LogError, Reassignment, Restoring};
 use crate::outbox::Outbox;
 use crate::record::{NextOffset, TopicPartition};
 
@@ -15,6 +15,10 @@ pub(super) struct Hooked<F> {
 impl<F: FnMut(TopicPartition)> Log for Hooked<F> {
     fn assignment(&self) -> &[TopicPartition] {
         self.inner.assignment()
+    }
+
+    fn reassign(&mut self) -> Result<Reassignment, LogError> {
+        self.inner.reassign()
     }
 
     fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError> {

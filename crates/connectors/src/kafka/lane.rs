@@ -1,0 +1,276 @@
+//! One lane's handle on Kafka.
+
+use super::config::LaneSettings;
+use super::context::GroupEvent;
+use super::member::Member;
+use super::names::Names;
+use super::reader::Reader;
+use super::restorer::Restorer;
+use super::writer::Writer;
+use catchment_runtime::log::Restoring;
+use catchment_runtime::{
+    Batch, BatchLimits, CommitOutcome, Log, LogError, NextOffset, Outbox, Partition, Reassignment,
+    TopicPartition,
+};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A restorer that was not asked for so long is closed.
+const RESTORER_IDLE: Duration = Duration::from_secs(30);
+
+/// A lane's handle on Kafka: see the [module](super).
+///
+/// Made either way, it is a member of its group, and a second lane of the same `group.instance.id` replaces it: the
+/// first one's transactions are refused from then on.
+pub struct KafkaLane {
+    settings: LaneSettings,
+    names: Arc<Names>,
+    member: Member,
+    reader: Reader,
+    restorer: Option<Restorer>,
+    writer: Writer,
+    assignment: Vec<TopicPartition>,
+    /// Partition numbers that the group gave. Unused where the assignment is static.
+    owned: BTreeSet<Partition>,
+    /// What changed and was not yet handed to the lane's owner, because the log had no answer.
+    change: Reassignment,
+}
+
+impl KafkaLane {
+    /// A lane whose partitions the group assigns and moves. Waits for its place in the group; the assignment may be
+    /// empty, if there are more lanes than partitions.
+    ///
+    /// # Errors
+    /// [`LogError::Retry`] while Kafka can't be reached, the group is still being rebalanced, or a transaction of a
+    /// former owner is undecided; [`LogError::Fatal`] for settings that librdkafka or the brokers refuse.
+    pub fn join(settings: LaneSettings) -> Result<Self, LogError> {
+        let mut lane = Self::new(settings, false)?;
+        while lane.disturbed()? {
+            lane.reassign()?;
+        }
+        Ok(lane)
+    }
+
+    /// A lane with partitions for good, for deployments that give every instance its share by configuration.
+    ///
+    /// Partitions that are taken without the group can't be fenced by its generation. So the lane takes a place in the
+    /// group all the same, lets the group assign what it likes, and commits as that member; what fences it is its
+    /// name. **Therefore `instance` must be a function of the share**, not of the process: whoever takes the share
+    /// over uses the same name, and so replaces the one before. Shares of one group must not overlap unless they are
+    /// equal: that is for the configuration to hold, since nothing here can.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join), and [`LogError::UnknownPartition`].
+    pub fn assigned(settings: LaneSettings, partitions: &[TopicPartition]) -> Result<Self, LogError> {
+        let mut lane = Self::new(settings, true)?;
+        lane.assignment = partitions.to_vec();
+        lane.follow(partitions)?;
+        Ok(lane)
+    }
+
+    fn new(settings: LaneSettings, automatic: bool) -> Result<Self, LogError> {
+        let names = Arc::new(Names::new(&settings.topics));
+        // First, so that what a dead predecessor left open stops holding back readers at once.
+        let writer = Writer::new(&settings, Arc::clone(&names))?;
+        let member = Member::new(&settings, &names, automatic)?;
+        member.wait(settings.join_timeout)?;
+        let reader = Reader::new(&settings, Arc::clone(&names))?;
+        Ok(KafkaLane {
+            settings,
+            names,
+            member,
+            reader,
+            restorer: None,
+            writer,
+            assignment: Vec::new(),
+            owned: BTreeSet::new(),
+            change: Reassignment::default(),
+        })
+    }
+
+    /// Leaves the group, so that other lanes get the partitions at once. For scale-in only: a lane that is dropped
+    /// keeps its place for `session_timeout`, so that a restart moves nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Retry`] or [`LogError::Fatal`] if the group could not be told; then the session ends by itself.
+    pub fn leave(self) -> Result<(), LogError> {
+        self.member.leave()
+    }
+
+    /// Serves the clients; true if the group wants other partitions for this lane.
+    fn disturbed(&mut self) -> Result<bool, LogError> {
+        self.writer.serve();
+        self.member.serve(Duration::ZERO)?;
+        Ok(self.member.has_events() || !self.change.is_empty())
+    }
+
+    fn undisturbed(&mut self) -> Result<(), LogError> {
+        if self.disturbed()? { Err(LogError::Reassigned) } else { Ok(()) }
+    }
+
+    /// The partitions of the topics that are read, of that number.
+    fn share(&self, number: Partition) -> Vec<TopicPartition> {
+        let topics = [self.settings.topic].into_iter().chain(self.settings.followed.iter().copied());
+        let share = topics.map(|topic| TopicPartition { topic, partition: number });
+        share.filter(|at| self.names.of(*at).is_ok()).collect()
+    }
+
+    /// Takes what the group told, in its order.
+    fn take_events(&mut self) {
+        while let Some(event) = self.member.take_event() {
+            match event {
+                GroupEvent::Assigned(numbers) => {
+                    for number in numbers.into_iter().filter_map(|number| Partition::try_from(number).ok()) {
+                        if self.owned.insert(number) {
+                            self.change.gained.extend(self.share(number));
+                        }
+                    }
+                }
+                GroupEvent::Revoked { partitions, lost } => {
+                    for number in partitions.into_iter().filter_map(|number| Partition::try_from(number).ok())
+                    {
+                        if self.owned.remove(&number) {
+                            self.give_up(number, lost);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, number: Partition, lost: bool) {
+        for at in self.share(number) {
+            self.reader.forget(at);
+            self.change.gained.retain(|gained| *gained != at);
+            // Gained and given up before the owner heard of it: nothing happened.
+            if self.assignment.contains(&at) {
+                let list = if lost { &mut self.change.lost } else { &mut self.change.revoked };
+                list.push(at);
+            }
+        }
+    }
+
+    /// Reads these partitions from where the group left them.
+    fn follow(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let committed = self.reader.committed(partitions)?;
+        for (at, committed) in partitions.iter().zip(committed) {
+            let from = match committed {
+                Some(offset) => offset,
+                None => self.reader.bounds(*at)?.0,
+            };
+            self.reader.follow(*at, from);
+        }
+        Ok(())
+    }
+
+    fn restorer(&mut self) -> Result<&mut Restorer, LogError> {
+        let restorer = match self.restorer.take() {
+            Some(restorer) => restorer,
+            None => {
+                let statistics = self.settings.statistics.as_ref().map(|(sink, _)| sink.clone());
+                let names = Arc::clone(&self.names);
+                Restorer::new(&self.settings.restorer(), statistics, names, self.settings.request_timeout)?
+            }
+        };
+        Ok(self.restorer.insert(restorer))
+    }
+
+    fn close_idle_restorer(&mut self) {
+        if self.restorer.as_ref().is_some_and(|restorer| restorer.used.elapsed() > RESTORER_IDLE) {
+            self.restorer = None;
+        }
+    }
+}
+
+impl Log for KafkaLane {
+    fn assignment(&self) -> &[TopicPartition] {
+        &self.assignment
+    }
+
+    fn reassign(&mut self) -> Result<Reassignment, LogError> {
+        self.member.serve(Duration::ZERO)?;
+        self.take_events();
+        let gained = self.change.gained.clone();
+        self.follow(&gained)?;
+        let mut change = std::mem::take(&mut self.change);
+        for list in [&mut change.gained, &mut change.revoked, &mut change.lost] {
+            list.sort_unstable();
+        }
+        let gone = |at: &TopicPartition| change.revoked.contains(at) || change.lost.contains(at);
+        self.assignment.retain(|at| !gone(at));
+        self.assignment.extend(&change.gained);
+        self.assignment.sort_unstable();
+        self.assignment.dedup();
+        Ok(change)
+    }
+
+    fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError> {
+        batch.clear();
+        self.undisturbed()?;
+        self.close_idle_restorer();
+        self.reader.poll(limits, batch)
+    }
+
+    fn poll_partition(
+        &mut self,
+        at: TopicPartition,
+        limits: &BatchLimits,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        batch.clear();
+        self.undisturbed()?;
+        self.reader.poll_partition(at, limits, batch)
+    }
+
+    fn seek(&mut self, at: TopicPartition, to: NextOffset) -> Result<(), LogError> {
+        self.reader.seek(at, to)
+    }
+
+    fn commit(
+        &mut self,
+        outbox: &Outbox,
+        offsets: &[(TopicPartition, NextOffset)],
+    ) -> Result<CommitOutcome, LogError> {
+        self.writer.commit(outbox, offsets, &self.member)
+    }
+
+    fn recover(&mut self) -> Result<(), LogError> {
+        self.writer.recover()
+    }
+
+    fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<NextOffset>>, LogError> {
+        self.reader.committed(of)
+    }
+
+    fn earliest(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
+        Ok(self.reader.bounds(at)?.0)
+    }
+
+    fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
+        self.member.high_watermark(&self.names, at)
+    }
+
+    fn restore(
+        &mut self,
+        at: TopicPartition,
+        from: NextOffset,
+        limits: &BatchLimits,
+        batch: &mut Batch,
+    ) -> Result<Restoring, LogError> {
+        batch.clear();
+        self.undisturbed()?;
+        self.names.of(at)?;
+        self.restorer()?.restore(at, from, limits, batch)
+    }
+}
+
+impl fmt::Debug for KafkaLane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaLane")
+            .field("settings", &self.settings)
+            .field("assignment", &self.assignment)
+            .finish_non_exhaustive()
+    }
+}

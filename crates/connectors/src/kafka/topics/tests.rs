@@ -1,0 +1,99 @@
+use super::*;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn wanted() -> WantedTopic {
+    WantedTopic {
+        name: "customer.events".to_owned(),
+        partitions: Some(12),
+        replication: Some(3),
+        cleanup: Some(CleanupPolicy::Delete),
+        retention: Some(Retention::Exactly(30 * DAY)),
+        timestamps: Some(TimestampType::LogAppendTime),
+        min_insync: Some(2),
+    }
+}
+
+fn described() -> DescribedTopic {
+    let config = [
+        ("cleanup.policy", "delete"),
+        ("retention.ms", "2592000000"),
+        ("message.timestamp.type", "LogAppendTime"),
+        ("min.insync.replicas", "2"),
+    ];
+    let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    DescribedTopic { partitions: 12, replication: 3, config }
+}
+
+fn found(wanted: WantedTopic, is: DescribedTopic) -> Vec<String> {
+    let name = wanted.name.clone();
+    check(&[wanted], &BTreeMap::from([(name, is)])).iter().map(ToString::to_string).collect()
+}
+
+fn with(key: &str, value: &str) -> DescribedTopic {
+    let mut is = described();
+    is.config.insert(key.to_owned(), value.to_owned());
+    is
+}
+
+#[test]
+fn a_topic_that_is_as_it_must_be_is_not_named() {
+    assert_eq!(found(wanted(), described()), [""; 0]);
+}
+
+#[test]
+fn more_replicas_are_no_mismatch_and_more_partitions_are() {
+    assert_eq!(
+        found(wanted(), DescribedTopic { replication: 5, ..with("min.insync.replicas", "3") }),
+        [""; 0]
+    );
+    let is = DescribedTopic { partitions: 24, replication: 1, ..with("min.insync.replicas", "1") };
+    let expected = [
+        "customer.events: partitions must be 12, is 24",
+        "customer.events: replication must be at least 3, is 1",
+        "customer.events: min.insync.replicas must be at least 2, is 1",
+    ];
+    assert_eq!(found(wanted(), is), expected);
+}
+
+#[test]
+fn every_configuration_is_named_with_both_values() {
+    for (key, value, text) in [
+        ("cleanup.policy", "compact", "cleanup.policy must be delete, is compact"),
+        ("retention.ms", "-1", "retention.ms must be 2592000000, is -1"),
+        (
+            "message.timestamp.type",
+            "CreateTime",
+            "message.timestamp.type must be LogAppendTime, is CreateTime",
+        ),
+        ("min.insync.replicas", "?", "min.insync.replicas must be at least 2, is ?"),
+    ] {
+        assert_eq!(found(wanted(), with(key, value)), [format!("customer.events: {text}")]);
+    }
+}
+
+#[test]
+fn a_bound_of_retention_may_be_kept_below_but_not_for_ever() {
+    let upstream = WantedTopic { retention: Some(Retention::AtMost(30 * DAY)), ..wanted() };
+    assert_eq!(found(upstream.clone(), with("retention.ms", "1000")), [""; 0]);
+    let text = "customer.events: retention.ms must be at most 2592000000, is -1";
+    assert_eq!(found(upstream, with("retention.ms", "-1")), [text]);
+}
+
+#[test]
+fn a_compacted_topic_is_held_to_the_retention_of_its_tombstones() {
+    let compacted = WantedTopic { cleanup: Some(CleanupPolicy::Compact), ..wanted() };
+    let mut is = with("cleanup.policy", "compact");
+    is.config.remove("retention.ms");
+    let text = "customer.events: delete.retention.ms must be 2592000000, is unknown";
+    assert_eq!(found(compacted, is), [text]);
+}
+
+#[test]
+fn a_missing_topic_is_named_once() {
+    let missing = check(&[wanted()], &BTreeMap::new());
+    assert_eq!(
+        missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["customer.events: topic must be there, is missing"]
+    );
+}

@@ -1,0 +1,35 @@
+//! Errors of rdkafka as errors of the log.
+
+use catchment_runtime::{LogError, TopicPartition};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+/// The world is at fault: ask again.
+pub(super) fn retry(what: &str, error: &KafkaError) -> LogError {
+    LogError::Retry { reason: format!("{what}: {error}") }
+}
+
+/// Asking again would give the same.
+pub(super) fn fatal(what: &str, error: &KafkaError) -> LogError {
+    LogError::Fatal { reason: format!("{what}: {error}") }
+}
+
+/// An error of a question about one partition.
+pub(super) fn of_partition(at: TopicPartition, what: &str, error: &KafkaError) -> LogError {
+    match error.rdkafka_error_code() {
+        Some(Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic) => {
+            LogError::UnknownPartition { at }
+        }
+        _ => retry(what, error),
+    }
+}
+
+/// Adds a partition with a position; Kafka's offsets end at 2⁶³ − 1.
+pub(super) fn add(
+    list: &mut TopicPartitionList,
+    (topic, partition): (&str, i32),
+    offset: u64,
+) -> KafkaResult<()> {
+    list.add_partition_offset(topic, partition, Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX)))
+}
