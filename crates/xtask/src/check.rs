@@ -1,5 +1,6 @@
-//! `cargo xtask test`: everything that must hold before a change is merged. It needs nothing but a Rust toolchain
-//! and a C compiler.
+//! `cargo xtask test`: everything that must hold before a change is merged. It needs a Rust toolchain and a C
+//! compiler. With make and the headers of OpenSSL and zlib, the Kafka client is built and checked, too; with Java and
+//! Maven, tests also run against a real broker and a real schema registry.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -8,6 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::client;
+use crate::services::{ForTests, in_ci};
 use crate::{cargo, codegen, say};
 
 /// What a machine must have: a command that tells, and how to get it.
@@ -40,15 +43,33 @@ pub(crate) fn run(root: &Path, fast: bool) -> Result<ExitCode> {
     };
     section("format", &mut || passes(root, &["fmt", "--all", "--check"]))?;
     section("generated code", &mut || codegen::run(root, true).map(|()| true))?;
-    section("lints", &mut || {
-        passes(root, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+    let mut features: &[&str] = &[];
+    section("kafka client", &mut || {
+        let lacks = client::lacks()?;
+        if lacks.is_empty() {
+            features = client::FEATURES;
+            return Ok(true);
+        }
+        say(&format!("not built: this machine lacks {}\n", lacks.join(", ")))?;
+        Ok(!in_ci(std::env::var_os("CI").as_deref()))
     })?;
+    section("lints", &mut || {
+        let lints = ["clippy", "--workspace", "--all-targets", "--locked"];
+        passes(root, &[&lints, features, &["--", "-D", "warnings"]].concat())
+    })?;
+    let mut services = ForTests::default();
+    section("services", &mut || services.start(root, fast))?;
     let mut counts = Counts::default();
-    section("tests", &mut || tests(root, fast, &mut counts))?;
+    section("tests", &mut || {
+        let passed = tests(root, fast, features, &services.variables(), &mut counts)?;
+        services.stop(passed)?;
+        Ok(passed)
+    })?;
     if !failed.is_empty() {
         say(&format!("\nfailed: {}\n", failed.join(", ")))?;
     }
-    say(&format!("\n{} passed, {} failed\n", counts.passed, counts.failed))?;
+    say(&format!("\n{}\n", services.summary()))?;
+    say(&format!("{} passed, {} failed\n", counts.passed, counts.failed))?;
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -85,9 +106,16 @@ struct Counts {
     failed: u64,
 }
 
-fn tests(root: &Path, fast: bool, counts: &mut Counts) -> Result<bool> {
+fn tests(
+    root: &Path,
+    fast: bool,
+    features: &[&str],
+    variables: &[(&str, String)],
+    counts: &mut Counts,
+) -> Result<bool> {
     let mut command = Command::new(cargo());
-    command.current_dir(root).args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    command.current_dir(root).args(["test", "--workspace", "--locked", "--no-fail-fast"]).args(features);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     if fast {
         command.args(["--lib", "--bins", "--tests"]);
     }

@@ -1,8 +1,11 @@
-//! What a contributor runs: `cargo xtask test`, `cargo xtask codegen`, `cargo xtask docs`.
+//! What a contributor runs: `cargo xtask test`, `cargo xtask services`, `cargo xtask codegen`,
+//! `cargo xtask docs`.
 
 mod check;
+mod client;
 mod codegen;
 mod docs;
+mod services;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +16,10 @@ use anyhow::{Context as _, Result};
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  test [--fast]      format, lints, generated code, and all tests; --fast leaves out the tests in documentation
+  test [--fast]      format, lints, generated code, and all tests, with a broker and a schema registry of their own;
+                     --fast leaves out the tests in documentation and starts neither
+  services [--keep]  start the broker and the schema registry, say where they are, and stop them on Ctrl-C; --keep
+                     leaves their data and logs
   codegen [--check]  write the Rust records from the schemas, or say which are stale
   docs [--check]     write the pages that are generated from code, or say which are stale
 ";
@@ -24,6 +30,8 @@ fn main() -> ExitCode {
     let result = root().and_then(|root| match arguments.as_slice() {
         ["test"] => check::run(&root, false),
         ["test", "--fast"] => check::run(&root, true),
+        ["services"] => services::run(&root, false).map(|()| ExitCode::SUCCESS),
+        ["services", "--keep"] => services::run(&root, true).map(|()| ExitCode::SUCCESS),
         ["codegen"] => codegen::run(&root, false).map(|()| ExitCode::SUCCESS),
         ["codegen", "--check"] => codegen::run(&root, true).map(|()| ExitCode::SUCCESS),
         ["docs"] => docs::run(&root, false).map(|()| ExitCode::SUCCESS),
