@@ -22,14 +22,14 @@ const NAP: Duration = Duration::from_micros(300);
 /// So many records are handed over between two looks at deliveries.
 const SERVE_EVERY: usize = 256;
 
-type Client_ = BaseProducer<WriterContext>;
+type Transactional = BaseProducer<WriterContext>;
 
 pub(super) struct Writer {
     config: ClientConfig,
     voice: Voice,
     names: Arc<Names>,
     /// None after an error that it did not survive; the next commit makes a new one.
-    producer: Option<Client_>,
+    producer: Option<Transactional>,
     dead: Option<Fence>,
     must_recover: bool,
     /// The producer is of no use any more.
@@ -67,7 +67,7 @@ impl Writer {
         Ok(writer)
     }
 
-    fn make(&self) -> Result<Client_, LogError> {
+    fn make(&self) -> Result<Transactional, LogError> {
         let context = WriterContext { voice: self.voice.clone(), undelivered: Mutex::default() };
         let producer = BaseProducer::from_config_and_context(&self.config, context)
             .map_err(|error| fatal("producer", &error))?;
@@ -151,7 +151,7 @@ impl Writer {
     /// partitions to be registered, about 100 ms.
     fn transaction(
         &mut self,
-        producer: &Client_,
+        producer: &Transactional,
         outbox: &Outbox,
         offsets: &TopicPartitionList,
         member: &Member,
@@ -183,7 +183,7 @@ impl Writer {
 
     fn produce(
         &mut self,
-        producer: &Client_,
+        producer: &Transactional,
         outbox: &Outbox,
         record: &OutRecord,
         start: Instant,
@@ -227,7 +227,7 @@ impl Writer {
 
     /// Waits until everything is delivered. By naps: `flush` waits in slices of 100 ms, and `poll` for a millisecond
     /// spins.
-    fn drain(&mut self, producer: &Client_, start: Instant) -> Result<(), Failed> {
+    fn drain(&mut self, producer: &Transactional, start: Instant) -> Result<(), Failed> {
         while producer.in_flight_count() > 0 && start.elapsed() < self.transaction_timeout {
             producer.poll(Duration::ZERO);
             std::thread::sleep(NAP);
@@ -243,7 +243,7 @@ impl Writer {
         }
     }
 
-    fn undelivered(&mut self, producer: &Client_, undelivered: &Undelivered, start: Instant) -> Failed {
+    fn undelivered(&mut self, producer: &Transactional, undelivered: &Undelivered, start: Instant) -> Failed {
         let code = undelivered.code.unwrap_or(Code::Fail);
         let error = KafkaError::MessageProduction(code);
         let failed = self.fail(producer, Stage::Produce, &error, start);
@@ -270,17 +270,17 @@ impl Writer {
     }
 
     /// Ends the transaction as the error demands.
-    fn fail(&mut self, producer: &Client_, stage: Stage, error: &KafkaError, start: Instant) -> Failed {
+    fn fail(&mut self, producer: &Transactional, stage: Stage, error: &KafkaError, start: Instant) -> Failed {
         let overdue = start.elapsed() >= self.transaction_timeout;
         let class = classify(&facts(producer, stage, error, overdue));
         self.end(producer, class, format!("{stage:?}: {error}"))
     }
 
-    fn end(&mut self, producer: &Client_, class: Class, reason: String) -> Failed {
+    fn end(&mut self, producer: &Transactional, class: Class, reason: String) -> Failed {
         Failed::Ended(match class {
             Class::Retry | Class::Abort | Class::Rebuild => {
-                self.worn_out = class == Class::Rebuild;
                 self.abort(producer);
+                self.worn_out |= class == Class::Rebuild;
                 CommitOutcome::Aborted { reason }
             }
             Class::Fenced(fence) => {
@@ -297,7 +297,7 @@ impl Writer {
     }
 
     /// Aborts the open transaction. What fails here is aborted by the next producer of the same id, or by the broker.
-    fn abort(&mut self, producer: &Client_) {
+    fn abort(&mut self, producer: &Transactional) {
         let start = Instant::now();
         while producer.client().fatal_error().is_none() {
             let Err(error) = producer.abort_transaction(self.timeout.min(Duration::from_secs(1))) else {
@@ -306,6 +306,8 @@ impl Writer {
             let again = classify(&facts(producer, Stage::Abort, &error, false)) == Class::Retry;
             if !again || start.elapsed() > self.timeout {
                 tracing::warn!(%error, "transaction not aborted");
+                // Its abort may still be under way, and would be in the way of the next transaction.
+                self.worn_out = true;
                 break;
             }
             // An abort does not serve delivery reports, and waits for them.
@@ -319,7 +321,7 @@ impl Writer {
     }
 }
 
-fn facts(producer: &Client_, stage: Stage, error: &KafkaError, overdue: bool) -> Facts {
+fn facts(producer: &Transactional, stage: Stage, error: &KafkaError, overdue: bool) -> Facts {
     let fatal = producer.client().fatal_error();
     let (mut retriable, mut abortable) = (false, false);
     if let KafkaError::Transaction(error) = error {
