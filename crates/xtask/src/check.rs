@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change is merged. It needs a Rust toolchain and a C
-//! compiler. With make and the headers of OpenSSL and zlib, the Kafka client is built and checked, too; with Java and
-//! Maven, tests also run against a real broker and a real schema registry.
+//! compiler. With make and the headers of OpenSSL and zlib, the Kafka client is built and checked, too; with
+//! `--services`, Java and Maven, tests also run against a real broker and a real schema registry.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -21,7 +21,7 @@ const TOOLS: [(&str, &[&str], &str); 3] = [
 ];
 
 /// Runs all checks, also after one has failed. The last line counts the tests.
-pub(crate) fn run(root: &Path, fast: bool) -> Result<ExitCode> {
+pub(crate) fn run(root: &Path, fast: bool, with_services: bool) -> Result<ExitCode> {
     tools(root)?;
     let mut failed = Vec::new();
     let mut section = |name: &'static str, step: &mut dyn FnMut() -> Result<bool>| -> Result<()> {
@@ -58,7 +58,7 @@ pub(crate) fn run(root: &Path, fast: bool) -> Result<ExitCode> {
         passes(root, &[&lints, features, &["--", "-D", "warnings"]].concat())
     })?;
     let mut services = ForTests::default();
-    section("services", &mut || services.start(root, fast))?;
+    section("services", &mut || services.start(root, with_services))?;
     let mut counts = Counts::default();
     section("tests", &mut || {
         let passed = tests(root, fast, features, &services.variables(), &mut counts)?;

@@ -16,8 +16,9 @@ use anyhow::{Context as _, Result};
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  test [--fast]      format, lints, generated code, and all tests, with a broker and a schema registry of their own;
-                     --fast leaves out the tests in documentation and starts neither
+  test [--fast] [--services]
+                     format, lints, generated code, and all tests; --services starts a broker and a schema registry for
+                     those that need them, --fast leaves out the tests in documentation
   services [--keep]  start the broker and the schema registry, say where they are, and stop them on Ctrl-C; --keep
                      leaves their data and logs
   codegen [--check]  write the Rust records from the schemas, or say which are stale
@@ -28,8 +29,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = root().and_then(|root| match arguments.as_slice() {
-        ["test"] => check::run(&root, false),
-        ["test", "--fast"] => check::run(&root, true),
+        ["test", flags @ ..] if flags.iter().all(|flag| ["--fast", "--services"].contains(flag)) => {
+            check::run(&root, flags.contains(&"--fast"), flags.contains(&"--services"))
+        }
         ["services"] => services::run(&root, false).map(|()| ExitCode::SUCCESS),
         ["services", "--keep"] => services::run(&root, true).map(|()| ExitCode::SUCCESS),
         ["codegen"] => codegen::run(&root, false).map(|()| ExitCode::SUCCESS),

@@ -63,10 +63,12 @@ pub(crate) struct ForTests {
     said: Vec<String>,
 }
 
+/// What is said where nobody asked for services.
+const NOT_ASKED: &str = "not started; tests that need them say that they were skipped (--services)";
+
 impl ForTests {
-    /// Starts what no variable names, or nothing if tests are to be `fast`. False where CI lacks what it takes; another
-    /// machine may.
-    pub(crate) fn start(&mut self, root: &Path, fast: bool) -> Result<bool> {
+    /// Starts what no variable names, if it is wanted. False where CI lacks what it takes; another machine may.
+    pub(crate) fn start(&mut self, root: &Path, wanted_at_all: bool) -> Result<bool> {
         let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let [brokers, registry] = [given(BROKERS), given(REGISTRY)];
         for (name, value) in [(BROKERS, &brokers), (REGISTRY, &registry)] {
@@ -76,10 +78,10 @@ impl ForTests {
         }
         let wanted = Wanted { kafka: brokers.is_none(), registry: registry.is_none() };
         let nothing = !wanted.kafka && !wanted.registry;
-        if fast && !nothing {
-            self.said.push("not started: --fast".into());
+        if !wanted_at_all && !nothing {
+            self.said.push(NOT_ASKED.into());
         }
-        if fast || nothing {
+        if !wanted_at_all || nothing {
             say(&format!("{}\n", self.summary()))?;
             return Ok(true);
         }
@@ -341,11 +343,11 @@ mod tests {
     }
 
     #[test]
-    fn fast_tests_start_nothing_and_say_so() {
+    fn services_that_nobody_asked_for_are_not_started_and_it_is_said() {
         let mut services = ForTests::default();
-        assert!(services.start(Path::new("no such workspace"), true).unwrap());
+        assert!(services.start(Path::new("no such workspace"), false).unwrap());
         let given = [BROKERS, REGISTRY].iter().all(|name| std::env::var_os(name).is_some());
-        assert_eq!(services.summary().ends_with("not started: --fast"), !given, "{}", services.summary());
+        assert_eq!(services.summary().ends_with(NOT_ASKED), !given, "{}", services.summary());
         assert!(services.variables().is_empty());
         services.stop(true).unwrap();
     }
