@@ -236,7 +236,7 @@ pub enum LogError {
 pub struct Restoring {
     /// Everything before this was read, or is a marker, or was aborted.
     pub position: NextOffset,
-    /// Nothing more is visible to a `read_committed` reader for now.
+    /// Nothing more is visible to a `read_committed` reader at this moment.
     pub at_end: bool,
 }
 

@@ -75,8 +75,7 @@ impl TopicTable {
 
     /// Adds a topic, or finds the one of that name (whose settings then stay as they were).
     ///
-    /// # Panics
-    /// Never in practice: a table of more than 65,535 topics is refused by saturating at the last id.
+    /// Ids are 16 bits wide: a table has room for 65,536 topics, and one topic more would be mistaken for the last.
     pub fn add(&mut self, spec: TopicSpec) -> TopicId {
         if let Some(id) = self.find(&spec.name) {
             return id;
@@ -93,6 +92,9 @@ impl TopicTable {
     }
 
     /// What is known of a topic of this table.
+    ///
+    /// # Panics
+    /// If the id is of another, longer table.
     #[must_use]
     pub fn spec(&self, id: TopicId) -> &TopicSpec {
         &self.specs[usize::from(id.0)]

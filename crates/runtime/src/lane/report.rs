@@ -97,7 +97,8 @@ pub enum LaneError {
     /// was not reported, and state is as before the step.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// A record of our own making can't be read: the partition stops, with an alert. Every step will say so again.
+    /// A record of our own making can't be read: the lane stops, since one partition of it can't be left out yet. Every
+    /// step will say so again.
     #[error("topic {} partition {} offset {}: {unreadable}", at.topic.0, at.partition, offset.0)]
     Unreadable {
         /// Its partition.
