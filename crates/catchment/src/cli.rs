@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::commands::{ContractsCommand, DlqCommand, LagArgs, OffsetsCommand, RunArgs, TopicsCommand};
 use crate::config::{LogFormat, LogLevel};
 
 /// Turns customer events from every source into one profile per customer, and profiles into campaign triggers.
@@ -35,6 +36,19 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run a configuration over files instead of Kafka, to try a campaign or a model on past events
     Sandbox(SandboxArgs),
+    /// Run roles on Kafka
+    Run(RunArgs),
+    /// Create the topics of a configuration, or check that they are what they must be
+    #[command(subcommand)]
+    Topics(TopicsCommand),
+    /// Look into dead letters, put them back, or give them up
+    #[command(subcommand)]
+    Dlq(DlqCommand),
+    /// Show how far each role is behind its input
+    Lag(LagArgs),
+    /// Move a role's place in its input
+    #[command(subcommand)]
+    Offsets(OffsetsCommand),
     /// Check a configuration, or list what can be configured
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -98,18 +112,6 @@ pub(crate) enum ConfigCommand {
     Reference,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum ContractsCommand {
-    /// List the contracts, or the fields of one
-    List {
-        /// Contract whose fields are listed
-        name: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 fn rfc3339(text: &str) -> Result<String, String> {
     match catchment_domain::time::parse_rfc3339(text) {
         Some(_) => Ok(text.to_owned()),
@@ -118,8 +120,12 @@ fn rfc3339(text: &str) -> Result<String, String> {
 }
 
 /// The commands as a newcomer meets them. Clap has no groups of commands; a test holds that none is forgotten.
-const GROUPS: [(&str, &[&str]); 3] =
-    [("Try it", &["demo", "sandbox"]), ("Check it", &["config", "contracts"]), ("Set up", &["completions"])];
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Try it", &["demo", "sandbox"]),
+    ("Check it", &["config", "contracts", "topics"]),
+    ("Run it", &["run", "lag", "dlq", "offsets"]),
+    ("Set up", &["completions"]),
+];
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -159,7 +165,8 @@ pub(crate) fn parse() -> Cli {
     match &mut cli.command {
         Command::Demo(args) => args.log = cli.log,
         Command::Sandbox(args) => args.log = cli.log,
-        Command::Config(_) | Command::Contracts(_) | Command::Completions { .. } | Command::Docs { .. } => {}
+        Command::Run(args) => args.log = cli.log,
+        _ => {}
     }
     cli
 }

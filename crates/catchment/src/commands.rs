@@ -2,10 +2,22 @@
 
 mod config;
 mod contracts;
+mod dlq;
+mod lag;
+mod offsets;
+mod run;
+mod topics;
+
+pub(crate) use contracts::ContractsCommand;
+pub(crate) use dlq::DlqCommand;
+pub(crate) use lag::LagArgs;
+pub(crate) use offsets::OffsetsCommand;
+pub(crate) use run::RunArgs;
+pub(crate) use topics::TopicsCommand;
 
 use clap_complete::generate;
 
-use crate::cli::{Cli, Command, ConfigCommand, ContractsCommand};
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::out::Out;
 use crate::{cli, demo, docs, logging, sandbox};
 
@@ -15,8 +27,8 @@ use crate::{cli, demo, docs, logging, sandbox};
 pub(crate) struct UsageError(pub(crate) String);
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
-    // The sandbox starts logging itself, by its configuration.
-    if !matches!(cli.command, Command::Sandbox(_)) {
+    // These start logging themselves, by their configuration.
+    if !matches!(cli.command, Command::Sandbox(_) | Command::Run(_)) {
         logging::init(&cli.log, None);
     }
     match cli.command {
@@ -24,12 +36,12 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Config(ConfigCommand::Check { config }) => config::check(&mut Out::stdout(), &config),
         Command::Config(ConfigCommand::Reference) => Out::stdout().text(&crate::config::markdown()),
-        Command::Contracts(ContractsCommand::List { name: None, json }) => {
-            contracts::list(&mut Out::stdout(), json)
-        }
-        Command::Contracts(ContractsCommand::List { name: Some(name), json }) => {
-            contracts::fields(&mut Out::stdout(), &name, json)
-        }
+        Command::Contracts(command) => contracts::run(&mut Out::stdout(), &command),
+        Command::Run(args) => run::run(&args),
+        Command::Topics(command) => topics::run(&mut Out::stdout(), &command),
+        Command::Dlq(command) => dlq::run(&mut Out::stdout(), &command),
+        Command::Lag(args) => lag::run(&mut Out::stdout(), &args),
+        Command::Offsets(command) => offsets::run(&mut Out::stdout(), &command),
         Command::Docs { directory, check } => docs::run(&directory, check),
         Command::Completions { shell } => {
             let mut script = Vec::new();

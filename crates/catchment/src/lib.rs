@@ -5,6 +5,7 @@
 mod cli;
 mod commands;
 pub mod config;
+mod connect;
 mod definitions;
 mod demo;
 pub mod docs;

@@ -1,5 +1,5 @@
-//! The only home of what touches the outside: files and Kafka now, HTTP and models later.
+//! The only home of what touches the outside: files, Kafka and the schema registry now, models later.
 
 pub mod files;
-#[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod retry;

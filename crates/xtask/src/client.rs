@@ -5,9 +5,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-/// Arguments of cargo that build it.
-pub(crate) const FEATURES: &[&str] = &["--features", "catchment-connectors/kafka"];
-
 /// Packages of Debian that are to be installed before it can be built; none where it can.
 pub(crate) fn lacks() -> Result<Vec<&'static str>> {
     let mut lacks = Vec::new();

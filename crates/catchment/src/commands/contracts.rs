@@ -9,8 +9,27 @@ use super::UsageError;
 use crate::config::nearest;
 use crate::out::Out;
 
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ContractsCommand {
+    /// List the contracts, or the fields of one
+    List {
+        /// Contract whose fields are listed
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run<W: Write>(out: &mut Out<W>, command: &ContractsCommand) -> anyhow::Result<()> {
+    match command {
+        ContractsCommand::List { name: None, json } => list(out, *json),
+        ContractsCommand::List { name: Some(name), json } => fields(out, name, *json),
+    }
+}
+
 /// Lists the contracts.
-pub(super) fn list<W: Write>(out: &mut Out<W>, as_json: bool) -> anyhow::Result<()> {
+fn list<W: Write>(out: &mut Out<W>, as_json: bool) -> anyhow::Result<()> {
     let mut rows = vec![["CONTRACT", "TOPIC", "DIRECTION", "VERSION", "FIELDS"].map(str::to_owned)];
     let mut documents = Vec::new();
     for contract in catalogue::ALL {
@@ -39,7 +58,7 @@ pub(super) fn list<W: Write>(out: &mut Out<W>, as_json: bool) -> anyhow::Result<
 }
 
 /// Lists the fields of a contract.
-pub(super) fn fields<W: Write>(out: &mut Out<W>, name: &str, as_json: bool) -> anyhow::Result<()> {
+fn fields<W: Write>(out: &mut Out<W>, name: &str, as_json: bool) -> anyhow::Result<()> {
     let contract = find(name)?;
     let fields = contract.fields()?;
     if as_json {

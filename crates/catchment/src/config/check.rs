@@ -98,6 +98,15 @@ impl Pass<'_> {
                     path.pop();
                 }
             }
+            (Kind::NamedFiles, Value::Map(entries)) => {
+                for entry in entries {
+                    path.push(Step::Key(entry.key.clone()));
+                    if let Value::Text(file) = &entry.value.value {
+                        self.file(&entry.value, file, path);
+                    }
+                    path.pop();
+                }
+            }
             _ => {}
         }
     }

@@ -53,6 +53,10 @@ pub enum Kind {
     File,
     /// A list of such files.
     Files,
+    /// Names and texts, of which somebody else says what they mean.
+    Texts,
+    /// Names and such files.
+    NamedFiles,
 }
 
 /// What a text must look like.

@@ -28,8 +28,8 @@ pub(crate) use fault::nearest;
 pub use fault::{ConfigError, ConfigErrors};
 pub use reference::markdown;
 pub use settings::{
-    Batch, Clock, Config, Dedup, Format, Identity, Log, LogFormat, LogLevel, Mapping, Profiles, Publish,
-    Source, Tombstone,
+    Admin, Batch, Clock, Commit, Config, Dedup, Format, Identity, Kafka, Lanes, Log, LogFormat, LogLevel,
+    Mapping, Profiles, Publish, Registry, Source, Timers, Tombstone, Topics, Traces,
 };
 pub use units::{NotAQuantity, Size, Span};
 
@@ -101,5 +101,9 @@ impl Config {
         self.models.iter_mut().for_each(resolve);
         self.campaigns.iter_mut().for_each(resolve);
         self.identity.secret_file.iter_mut().for_each(resolve);
+        self.kafka.secret_files.values_mut().for_each(resolve);
+        self.registry.password_file.iter_mut().for_each(resolve);
+        self.registry.token_file.iter_mut().for_each(resolve);
+        self.registry.ca_file.iter_mut().for_each(resolve);
     }
 }

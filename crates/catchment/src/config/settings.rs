@@ -1,5 +1,6 @@
 //! What can be configured. The doc comments are the reference page: write them for who edits the file.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::keys::{Kind, Rule, choices, sections};
@@ -18,6 +19,9 @@ choices! {
     Format {
         /// A JSON document a record.
         "json" => Json,
+        /// An Avro datum behind the id of its schema in the registry: a zero byte, then four bytes. The header
+        /// `__value_schema_id` is read, too. Field names are those of the JSON form.
+        "avro" => Avro,
     }
 
     /// What the records of a source say.
@@ -109,6 +113,48 @@ const CURRENCY: Rule = Rule {
     unique: false,
 };
 
+const BROKERS: Rule = Rule {
+    expected: "`host:port`, several with commas between them",
+    short: "`host:port`, …",
+    holds: |text| {
+        text.split(',').all(|broker| {
+            let parts = broker.trim().rsplit_once(':');
+            parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        })
+    },
+    unique: false,
+};
+
+const URL: Rule = Rule {
+    expected: "a URL that begins with `http://` or `https://`",
+    short: "URL",
+    holds: |text| {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains('@'))
+    },
+    unique: false,
+};
+
+const ADDRESS: Rule = Rule {
+    expected: "an address to listen on, such as `127.0.0.1:9464`",
+    short: "`ip:port`",
+    holds: |text| text.parse::<std::net::SocketAddr>().is_ok(),
+    unique: false,
+};
+
+const INSTANCE: Rule = Rule {
+    expected: "letters, digits, `.`, `_` and `-`, at most 128",
+    short: "text of letters, digits and `. _ -`",
+    holds: |text| {
+        (1..=128).contains(&text.len())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    },
+    unique: false,
+};
+
+const ANY_TEXT: Rule =
+    Rule { expected: "a text", short: "text", holds: |text| !text.is_empty(), unique: false };
+
 fn is_word(text: &str, mark: char) -> bool {
     (1..=64).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == mark)
@@ -141,6 +187,24 @@ sections! {
         models: Vec<PathBuf> = Vec::new() => Kind::Files,
         /// Files of the campaigns that decide on triggers.
         campaigns: Vec<PathBuf> = Vec::new() => Kind::Files,
+        /// Name of this process among those of the same role: part of what Kafka knows its lanes by. Two living
+        /// processes must not share one, and a restarted process must keep its own. The host's name where the key is
+        /// absent, which is the pod's in Kubernetes.
+        instance: Option<String> = None => Kind::Text(&INSTANCE),
+        /// How many lanes a process runs of each role. A lane is a thread with its own place in the consumer group.
+        lanes: Lanes = Lanes { ingest: 1, profile: 1 } => Kind::Section(Lanes::KEYS),
+        /// How often a lane commits.
+        commit: Commit = Commit { min_interval: Span::of_millis(10) } => Kind::Section(Commit::KEYS),
+        /// Which Kafka `run` works on, and how it is spoken to.
+        kafka: Kafka = Kafka::default() => Kind::Section(Kafka::KEYS),
+        /// What `topics create` makes, and `topics check` wants at least.
+        topics: Topics = Topics::default() => Kind::Section(Topics::KEYS),
+        /// Where the schemas of our records are registered, and those of Avro sources are found.
+        registry: Registry = Registry::default() => Kind::Section(Registry::KEYS),
+        /// Where metrics and health can be asked for.
+        admin: Admin = Admin { listen: "127.0.0.1:9464".to_owned() } => Kind::Section(Admin::KEYS),
+        /// Where traces go.
+        traces: Traces = Traces { endpoint: None, one_in: 0 } => Kind::Section(Traces::KEYS),
         /// What is logged, and how. The flags `--log-level` and `--log-format` have the last word.
         log: Log = Log { level: LogLevel::Info, format: LogFormat::Human } => Kind::Section(Log::KEYS),
     }
@@ -210,5 +274,120 @@ sections! {
         level: LogLevel = LogLevel::Info => Kind::Choice(LogLevel::WORDS),
         /// How log lines are written.
         format: LogFormat = LogFormat::Human => Kind::Choice(LogFormat::WORDS),
+    }
+
+    /// How many lanes a process runs of each role.
+    Lanes {
+        /// Of `ingest`. With `clock: event`, one in the whole deployment.
+        ingest: u16 = 1 => Kind::Integer { least: 1, most: 64 },
+        /// Of `profile`. More than partitions are idle.
+        profile: u16 = 1 => Kind::Integer { least: 1, most: 64 },
+    }
+
+    /// How often a lane commits.
+    Commit {
+        /// At least so long between two commits of a lane. Every transaction costs the brokers about 2 ms of CPU.
+        min_interval: Span = Span::of_millis(10) => Kind::Span { least: Span::of_millis(0), most: Span::of_millis(10_000) },
+    }
+
+    /// Which Kafka, and how to speak to it.
+    Kafka {
+        /// Some of its brokers, from which the others are learnt. Needed by `run` and by all that looks into Kafka.
+        brokers: Option<String> = None => Kind::Text(&BROKERS),
+        /// Properties of librdkafka, passed through: `security.protocol`, `sasl.mechanism`, `ssl.ca.location` and so on.
+        /// What would break exactly-once is refused.
+        properties: BTreeMap<String, String> = BTreeMap::new() => Kind::Texts,
+        /// Properties whose value is a file's content, such as `sasl.password`. A file is read again whenever a
+        /// client is made, so that a new password is found without a restart.
+        secret_files: BTreeMap<String, PathBuf> = BTreeMap::new() => Kind::NamedFiles,
+        /// A lane that Kafka has not heard from for so long loses its partitions. Longer than a restart takes, so
+        /// that a restart moves nothing.
+        session_timeout: Span = Span::of_millis(15_000) => Kind::Span { least: Span::of_millis(6_000), most: Span::hours(1) },
+        /// After so long Kafka aborts the transaction of a lane that died and does not come back. Readers of what it
+        /// wrote wait until then.
+        transaction_timeout: Span = Span::of_millis(10_000) => Kind::Span { least: Span::of_millis(1_000), most: Span::of_millis(900_000) },
+        /// Longest wait for an answer of a broker.
+        request_timeout: Span = Span::of_millis(10_000) => Kind::Span { least: Span::of_millis(100), most: Span::of_millis(300_000) },
+        /// What a lane may have fetched ahead.
+        fetch_ahead: Size = Size(16 << 20) => Kind::Size { least: Size(64 << 10), most: Size(1 << 30) },
+        /// The largest record that is written: key, value and headers. Below `max.message.bytes` of the topics.
+        max_record: Size = Size(1_000_000) => Kind::Size { least: Size(64 << 10), most: Size(64 << 20) },
+        /// How often the client tells its statistics, which become metrics.
+        statistics_interval: Span = Span::of_millis(10_000) => Kind::Span { least: Span::of_millis(500), most: Span::of_millis(300_000) },
+    }
+
+    /// What `topics create` makes, and `topics check` wants at least.
+    Topics {
+        /// Copies of each partition.
+        replication: u16 = 3 => Kind::Integer { least: 1, most: 32 },
+        /// Copies that must have a record before it counts as written (`min.insync.replicas`).
+        min_insync: u16 = 2 => Kind::Integer { least: 1, most: 32 },
+        /// Partitions of a raw topic that does not exist yet. Those that exist belong to upstream and stay as they are.
+        raw_partitions: u16 = 8 => Kind::Integer { least: 1, most: 1024 },
+    }
+
+    /// Where schemas are registered.
+    Registry {
+        /// Its URL, with the path of its Confluent-compatible interface. Needed by `run`.
+        url: Option<String> = None => Kind::Text(&URL),
+        /// User of basic authentication.
+        username: Option<String> = None => Kind::Text(&ANY_TEXT),
+        /// File with its password.
+        password_file: Option<PathBuf> = None => Kind::File,
+        /// File with a bearer token, instead of user and password.
+        token_file: Option<PathBuf> = None => Kind::File,
+        /// File with the certificates (PEM) of authorities to trust, besides those of the system.
+        ca_file: Option<PathBuf> = None => Kind::File,
+        /// Longest wait for an answer.
+        timeout: Span = Span::of_millis(5_000) => Kind::Span { least: Span::of_millis(100), most: Span::of_millis(60_000) },
+    }
+
+    /// Where metrics and health can be asked for.
+    Admin {
+        /// Address of `/metrics`, `/healthz` and `/readyz`. In a container `0.0.0.0:9464`.
+        listen: String = "127.0.0.1:9464".to_owned() => Kind::Text(&ADDRESS),
+    }
+
+    /// Where traces go.
+    Traces {
+        /// URL of an OTLP receiver over HTTP, such as `http://collector:4318`. No traces where the key is absent.
+        endpoint: Option<String> = None => Kind::Text(&URL),
+        /// Of the steps that no traced record is part of, one in so many is traced; 0: none.
+        one_in: u32 = 0 => Kind::Integer { least: 0, most: 1_000_000_000 },
+    }
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Kafka {
+            brokers: None,
+            properties: BTreeMap::new(),
+            secret_files: BTreeMap::new(),
+            session_timeout: Span::of_millis(15_000),
+            transaction_timeout: Span::of_millis(10_000),
+            request_timeout: Span::of_millis(10_000),
+            fetch_ahead: Size(16 << 20),
+            max_record: Size(1_000_000),
+            statistics_interval: Span::of_millis(10_000),
+        }
+    }
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Topics { replication: 3, min_insync: 2, raw_partitions: 8 }
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Registry {
+            url: None,
+            username: None,
+            password_file: None,
+            token_file: None,
+            ca_file: None,
+            timeout: Span::of_millis(5_000),
+        }
     }
 }

@@ -1,0 +1,20 @@
+//! `catchment offsets`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::out::Out;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum OffsetsCommand {
+    /// Go on behind a gap in the input
+    Skip {
+        /// Configuration file
+        #[arg(long, value_name = "FILE", default_value = "catchment.yaml")]
+        config: PathBuf,
+    },
+}
+
+pub(super) fn run<W: Write>(_out: &mut Out<W>, command: &OffsetsCommand) -> anyhow::Result<()> {
+    anyhow::bail!("not built yet: {command:?}")
+}
