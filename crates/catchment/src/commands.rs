@@ -12,7 +12,7 @@ pub(crate) use contracts::ContractsCommand;
 pub(crate) use dlq::DlqCommand;
 pub(crate) use lag::LagArgs;
 pub(crate) use offsets::OffsetsCommand;
-pub(crate) use run::RunArgs;
+pub(crate) use run::{Role, RunArgs};
 pub(crate) use topics::TopicsCommand;
 
 use clap_complete::generate;
@@ -37,7 +37,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Check { config }) => config::check(&mut Out::stdout(), &config),
         Command::Config(ConfigCommand::Reference) => Out::stdout().text(&crate::config::markdown()),
         Command::Contracts(command) => contracts::run(&mut Out::stdout(), &command),
-        Command::Run(args) => run::run(&args),
+        Command::Run(args) => crate::run::run(&args),
         Command::Topics(command) => topics::run(&mut Out::stdout(), &command),
         Command::Dlq(command) => dlq::run(&mut Out::stdout(), &command),
         Command::Lag(args) => lag::run(&mut Out::stdout(), &args),

@@ -4,13 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 
 /// Says whether the process was asked to stop. Loops look at it between steps; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     requested: Arc<AtomicBool>,
+    leaving: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -20,7 +21,8 @@ impl Stop {
         Self::default()
     }
 
-    /// From now on, SIGINT and SIGTERM request the stop. A second one ends the process at once, with exit code 130
+    /// From now on, SIGINT and SIGTERM request the stop, and SIGUSR1 a stop for good
+    /// ([`is_leaving`](Self::is_leaving)). A second SIGINT or SIGTERM ends the process at once, with exit code 130
     /// or 143, for who can't wait.
     ///
     /// # Errors
@@ -32,7 +34,16 @@ impl Stop {
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop.requested))?;
             flag::register(signal, Arc::clone(&stop.requested))?;
         }
+        // In this order, so that whoever sees the request knows whether it is for good.
+        flag::register(SIGUSR1, Arc::clone(&stop.leaving))?;
+        flag::register(SIGUSR1, Arc::clone(&stop.requested))?;
         Ok(stop)
+    }
+
+    /// Whether the stop is for good (scale-in): partitions are given up at once, not kept for a restart.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Requests the stop.

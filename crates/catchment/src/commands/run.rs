@@ -25,7 +25,3 @@ pub(crate) enum Role {
     /// Events to profiles and decisions, by customer
     Profile,
 }
-
-pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet: {args:?}")
-}

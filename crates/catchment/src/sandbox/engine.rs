@@ -1,15 +1,16 @@
 //! The roles on the embedded log, in one thread: the wiring that production does over Kafka.
 
 use super::feed::{Feed, Input};
-use super::report::{Report, Stage, outcome_name};
+use super::report::{Report, Stage};
 use crate::config::Config;
 use crate::definitions::Definitions;
+use crate::effects::{self, IngestCounts};
 use crate::metrics as names;
 use crate::stop::Stop;
 use crate::wiring;
 use catchment_connectors::files::LineLimits;
+use catchment_contracts::headers;
 use catchment_contracts::wire::SchemaIds;
-use catchment_contracts::{EventType, headers};
 use catchment_domain::time::format_rfc3339;
 use catchment_domain::{KeySecret, Millis};
 use catchment_pipeline::ingest::{Clock, IngestEffect, IngestSettings, IngestTask};
@@ -39,6 +40,7 @@ pub(crate) struct Engine {
     ingest: Lane<EmbeddedLane, IngestTask>,
     profile: Lane<EmbeddedLane, ProfileTask>,
     origins: Origins,
+    counts: IngestCounts,
     report: Report,
     /// Arrival of the first record and the time that was reached.
     span: Option<(Millis, Millis)>,
@@ -59,9 +61,10 @@ impl Engine {
         let log = EmbeddedLog::with_record_limit(topology.table.clone(), 2 * LineLimits::HARD_LIMIT);
         let profile = profile_lane(config, &topology, &log, definitions, &secret)?;
         let ingest = ingest_lane(config, &topology, &log, secret)?;
-        let sources = config.sources.iter().map(|source| source.name.clone()).collect();
+        let sources: Vec<String> = config.sources.iter().map(|source| source.name.clone()).collect();
+        let counts = IngestCounts::new(sources.clone());
         let (origins, report) = (Origins::new(), Report::default());
-        Ok(Engine { topology, log, sources, ingest, profile, origins, report, span: None })
+        Ok(Engine { topology, log, sources, ingest, profile, origins, counts, report, span: None })
     }
 
     /// Takes the whole input, or as much as comes before a request to stop.
@@ -141,12 +144,16 @@ impl Engine {
 
     /// One step of each role; false if neither had anything to do.
     fn step(&mut self) -> anyhow::Result<bool> {
-        let Engine { ingest, profile, report, sources, origins, topology, .. } = self;
+        let Engine { ingest, profile, report, sources, origins, topology, counts, .. } = self;
         let start = Instant::now();
-        let ingest = ingest.step(None, &mut |effect| count_ingest(report, sources, effect))?;
+        let ingest = ingest.step(None, &mut |effect| {
+            counts.add(effect);
+            note_ingest(report, effect);
+        })?;
+        counts.flush();
         let between = Instant::now();
         let profile = profile
-            .step(None, &mut |effect| count_profile(report, sources, &topology.raw, origins, effect))?;
+            .step(None, &mut |effect| note_profile(report, sources, &topology.raw, origins, effect))?;
         record_step(report, Stage::Ingest, between - start, &ingest);
         record_step(report, Stage::Profile, between.elapsed(), &profile);
         Ok(!ingest.is_idle() || !profile.is_idle())
@@ -253,74 +260,44 @@ fn profile_lane(
     Ok(lane)
 }
 
-fn count_ingest(report: &mut Report, sources: &[String], effect: IngestEffect) {
-    let name = |at: catchment_pipeline::ingest::SourceIndex| sources[usize::from(at.0)].clone();
+/// What the report says beyond the metrics.
+fn note_ingest(report: &mut Report, effect: IngestEffect) {
     match effect {
-        IngestEffect::Routed { source, kind } => routed(name(source), kind),
-        IngestEffect::Unattributed { source, kind } => {
-            routed(name(source), kind);
-            report.unattributed += 1;
-            metrics::counter!(names::UNATTRIBUTED, "source" => name(source)).increment(1);
-        }
+        IngestEffect::Routed { .. } => {}
+        IngestEffect::Unattributed { .. } => report.unattributed += 1,
         IngestEffect::Item { .. } => report.catalog_items += 1,
-        IngestEffect::DeadLettered { source, code } => {
+        IngestEffect::DeadLettered { code, .. } => {
             *report.dead_letters.entry(code.as_str()).or_default() += 1;
-            let source = source.map_or_else(String::new, name);
-            metrics::counter!(names::DEAD_LETTERS, "source" => source, "code" => code.as_str()).increment(1);
         }
-        IngestEffect::Skipped { source, reason } => {
-            report.skipped += 1;
-            metrics::counter!(names::SKIPPED, "source" => name(source), "reason" => reason.as_str())
-                .increment(1);
-        }
-        IngestEffect::AmountsDropped { source } => {
-            report.amounts_dropped += 1;
-            metrics::counter!(names::AMOUNTS_DROPPED, "source" => name(source)).increment(1);
-        }
+        IngestEffect::Skipped { .. } => report.skipped += 1,
+        IngestEffect::AmountsDropped { .. } => report.amounts_dropped += 1,
     }
 }
 
-fn routed(source: String, kind: EventType) {
-    metrics::counter!(names::INGEST_EVENTS, "source" => source, "type" => kind.as_str()).increment(1);
-}
-
-fn count_profile(
+/// As [`note_ingest`], of profile.
+fn note_profile(
     report: &mut Report,
     sources: &[String],
     raw: &[TopicId],
     origins: &Origins,
     effect: ProfileEffect,
 ) {
+    effects::count_profile(&effect);
     match effect {
-        ProfileEffect::Did(tally) => {
-            report.applied += tally.applied;
-            metrics::counter!(names::PROFILES_PUBLISHED).increment(tally.published);
-        }
-        ProfileEffect::Scored { model, count } => {
-            report.predictions += count;
-            metrics::counter!(names::PREDICTIONS, "model" => model).increment(count);
-        }
+        ProfileEffect::Did(tally) => report.applied += tally.applied,
+        ProfileEffect::Scored { count, .. } => report.predictions += count,
         ProfileEffect::Duplicate { source, event_id, offset, .. } => {
             let topic = sources.iter().position(|name| *name == source).map(|at| raw[at]);
             let line =
                 topic.zip(u64::try_from(offset).ok()).and_then(|(topic, at)| line_of(origins, topic, at));
-            metrics::counter!(names::DUPLICATES, "source" => source).increment(1);
             report.duplicates.entry(event_id).or_default().extend(line);
         }
         ProfileEffect::Decided { campaign, outcome, reason } => {
-            let outcome_text = outcome_name(outcome);
-            *report.decisions.entry(outcome_text).or_default() += 1;
-            let labels = [("campaign", campaign.clone()), ("outcome", outcome_text.to_owned())];
-            metrics::counter!(names::DECISIONS, &labels).increment(1);
-            if outcome_text == "send" || outcome_text == "deferred" {
-                report.triggers += 1;
-                metrics::counter!(names::TRIGGERS, "campaign" => campaign.clone()).increment(1);
-            }
-            *report.reasons.entry((campaign, outcome_text, reason)).or_default() += 1;
+            *report.decisions.entry(outcome.as_str()).or_default() += 1;
+            report.triggers += u64::from(outcome.is_sent());
+            *report.reasons.entry((campaign, outcome.as_str(), reason)).or_default() += 1;
         }
-        ProfileEffect::Orphaned { campaign } => {
-            tracing::warn!(campaign, "a timer was dropped: its campaign is not configured any more");
-        }
+        ProfileEffect::Orphaned { .. } => {}
     }
 }
 

@@ -1,7 +1,6 @@
 //! What came of a run, in numbers.
 
 use crate::config::Config;
-use catchment_domain::campaign::Outcome;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -81,17 +80,6 @@ struct Json<'a, D> {
     decisions: &'a BTreeMap<&'static str, u64>,
     timers_pending: u64,
     seconds: f64,
-}
-
-/// Name of an outcome, as in the contract of decisions.
-pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Send => "send",
-        Outcome::Deferred => "deferred",
-        Outcome::Suppressed => "suppressed",
-        Outcome::HeldOut => "held_out",
-        Outcome::Expired => "expired",
-    }
 }
 
 impl Report {

@@ -24,6 +24,26 @@ pub enum Outcome {
     Expired,
 }
 
+impl Outcome {
+    /// The word in records, reports and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Send => "send",
+            Outcome::Deferred => "deferred",
+            Outcome::Suppressed => "suppressed",
+            Outcome::HeldOut => "held_out",
+            Outcome::Expired => "expired",
+        }
+    }
+
+    /// Whether a trigger was made.
+    #[must_use]
+    pub fn is_sent(self) -> bool {
+        matches!(self, Outcome::Send | Outcome::Deferred)
+    }
+}
+
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
         /// Why a decision ended as it did: the first step that stopped it.

@@ -1,0 +1,166 @@
+//! What differs between the roles of a lane.
+
+use std::sync::Arc;
+
+use catchment_contracts::wire::SchemaIds;
+use catchment_domain::KeySecret;
+use catchment_pipeline::ingest::{Clock, IngestEffect, IngestSettings, IngestTask, SourceSpec};
+use catchment_pipeline::profile::{ProfileEffect, ProfileTask, Shared};
+use catchment_pipeline::topology::Topology;
+use catchment_runtime::{Millis, Order, Partition, Task, TopicId, TopicPartition};
+
+use crate::effects::{self, IngestCounts};
+
+/// A role, as a lane's thread needs it. Each lane has a value of its own.
+pub(super) trait Role: Send + 'static {
+    /// What a partition number of the role is.
+    type Task: Task;
+
+    /// Its name in groups, metrics and logs.
+    const NAME: &'static str;
+
+    /// The topic whose partitions the group deals out.
+    fn topic(&self) -> TopicId;
+
+    /// Topics that are read besides: of each the partitions with the numbers that the lane was given.
+    fn followed(&self) -> Vec<TopicId>;
+
+    /// The order of reading.
+    fn order(&self) -> Order;
+
+    /// A task without state, for a partition number that reads these partitions.
+    ///
+    /// # Errors
+    /// A wiring that is wrong.
+    fn task(&self, number: Partition, inputs: &[TopicPartition]) -> anyhow::Result<Self::Task>;
+
+    /// Takes what a committed step did.
+    fn effect(&mut self, effect: <Self::Task as Task>::Effect);
+
+    /// A step is committed and its effects are taken.
+    fn step_done(&mut self) {}
+
+    /// All that was in a partition by `time` (wall clock) has been processed.
+    fn caught_up(_task: &mut Self::Task, _at: TopicPartition, _time: Millis) {}
+}
+
+/// Raw records to events.
+#[derive(Debug)]
+pub(super) struct Ingest {
+    topology: Arc<Topology>,
+    sources: Vec<SourceSpec>,
+    secret: KeySecret,
+    schemas: SchemaIds,
+    clock: Clock,
+    counts: IngestCounts,
+}
+
+impl Ingest {
+    pub(super) fn new(
+        topology: Arc<Topology>,
+        sources: Vec<SourceSpec>,
+        secret: KeySecret,
+        schemas: SchemaIds,
+        clock: Clock,
+    ) -> Self {
+        let counts = IngestCounts::new(sources.iter().map(|source| source.name.clone()).collect());
+        Ingest { topology, sources, secret, schemas, clock, counts }
+    }
+
+    /// The raw topics, each once.
+    fn topics(&self) -> Vec<TopicId> {
+        let mut topics = self.topology.raw.clone();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+}
+
+impl Role for Ingest {
+    type Task = IngestTask;
+
+    const NAME: &'static str = "ingest";
+
+    /// The one with the most partitions, so that every partition of the others has its number dealt out, too.
+    fn topic(&self) -> TopicId {
+        let partitions = |topic: &TopicId| self.topology.table.spec(*topic).partitions;
+        let topics = self.topics();
+        let most = topics.iter().map(partitions).max().unwrap_or(0);
+        // The first of them: every lane must choose the same one.
+        topics.into_iter().find(|topic| partitions(topic) == most).unwrap_or(TopicId(0))
+    }
+
+    fn followed(&self) -> Vec<TopicId> {
+        let dealt = self.topic();
+        self.topics().into_iter().filter(|topic| *topic != dealt).collect()
+    }
+
+    fn order(&self) -> Order {
+        match self.clock {
+            Clock::Wall => Order::Offset,
+            Clock::Event => Order::Arrival,
+        }
+    }
+
+    fn task(&self, _number: Partition, inputs: &[TopicPartition]) -> anyhow::Result<IngestTask> {
+        let settings = IngestSettings {
+            sources: self.sources.clone(),
+            secret: self.secret.clone(),
+            schemas: self.schemas,
+            clock: self.clock,
+            inputs: inputs.to_vec(),
+        };
+        Ok(IngestTask::new(settings, &self.topology.table)?)
+    }
+
+    fn effect(&mut self, effect: IngestEffect) {
+        self.counts.add(effect);
+    }
+
+    fn step_done(&mut self) {
+        self.counts.flush();
+    }
+
+    fn caught_up(task: &mut IngestTask, at: TopicPartition, time: Millis) {
+        task.caught_up(at, time);
+    }
+}
+
+/// Events to profiles and decisions.
+#[derive(Debug)]
+pub(super) struct Profile {
+    customer_events: TopicId,
+    shared: Arc<Shared>,
+}
+
+impl Profile {
+    pub(super) fn new(topology: &Topology, shared: Arc<Shared>) -> Self {
+        Profile { customer_events: topology.customer_events, shared }
+    }
+}
+
+impl Role for Profile {
+    type Task = ProfileTask;
+
+    const NAME: &'static str = "profile";
+
+    fn topic(&self) -> TopicId {
+        self.customer_events
+    }
+
+    fn followed(&self) -> Vec<TopicId> {
+        Vec::new()
+    }
+
+    fn order(&self) -> Order {
+        Order::Offset
+    }
+
+    fn task(&self, number: Partition, _inputs: &[TopicPartition]) -> anyhow::Result<ProfileTask> {
+        Ok(ProfileTask::new(number, Arc::clone(&self.shared)))
+    }
+
+    fn effect(&mut self, effect: ProfileEffect) {
+        effects::count_profile(&effect);
+    }
+}
