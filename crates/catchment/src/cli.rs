@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{ContractsCommand, DlqCommand, LagArgs, OffsetsCommand, RunArgs, TopicsCommand};
+use crate::commands::{
+    ContractsCommand, DlqCommand, LagArgs, LoadArgs, OffsetsCommand, ReadArgs, RunArgs, TopicsCommand,
+};
 use crate::config::{LogFormat, LogLevel};
 
 /// Turns customer events from every source into one profile per customer, and profiles into campaign triggers.
@@ -44,6 +46,10 @@ pub(crate) enum Command {
     /// Look into dead letters, put them back, or give them up
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Print what a topic holds, a line of JSON a record
+    Read(ReadArgs),
+    /// Send files of events to the raw topics, to try a deployment or to fill one
+    Load(LoadArgs),
     /// Show how far each role is behind its input
     Lag(LagArgs),
     /// Move a role's place in its input
@@ -123,7 +129,7 @@ fn rfc3339(text: &str) -> Result<String, String> {
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Try it", &["demo", "sandbox"]),
     ("Check it", &["config", "contracts", "topics"]),
-    ("Run it", &["run", "lag", "dlq", "offsets"]),
+    ("Run it", &["run", "lag", "read", "load", "dlq", "offsets"]),
     ("Set up", &["completions"]),
 ];
 

@@ -4,14 +4,18 @@ mod config;
 mod contracts;
 mod dlq;
 mod lag;
+mod load;
 mod offsets;
+mod read;
 mod run;
 mod topics;
 
 pub(crate) use contracts::ContractsCommand;
 pub(crate) use dlq::DlqCommand;
 pub(crate) use lag::LagArgs;
+pub(crate) use load::LoadArgs;
 pub(crate) use offsets::OffsetsCommand;
+pub(crate) use read::ReadArgs;
 pub(crate) use run::{Role, RunArgs};
 pub(crate) use topics::TopicsCommand;
 
@@ -41,6 +45,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Topics(command) => topics::run(&mut Out::stdout(), &command),
         Command::Dlq(command) => dlq::run(&mut Out::stdout(), &command),
         Command::Lag(args) => lag::run(&mut Out::stdout(), &args),
+        Command::Read(args) => read::run(&mut Out::stdout(), &args),
+        Command::Load(args) => load::run(&mut Out::stdout(), &args),
         Command::Offsets(command) => offsets::run(&mut Out::stdout(), &command),
         Command::Docs { directory, check } => docs::run(&directory, check),
         Command::Completions { shell } => {

@@ -2,6 +2,7 @@
 //!
 //! The binary is this library's [`main`] and nothing else.
 
+mod brokers;
 mod cli;
 mod commands;
 pub mod config;
@@ -13,6 +14,7 @@ mod effects;
 mod logging;
 pub mod metrics;
 mod out;
+mod record_lines;
 mod run;
 mod sandbox;
 pub mod stop;

@@ -21,7 +21,7 @@ use crate::commands::{Role as RoleName, RunArgs};
 use crate::config::{self, Clock, Config};
 use crate::definitions::Definitions;
 use crate::stop::Stop;
-use crate::{logging, wiring};
+use crate::{brokers, connect, logging, wiring};
 use lane::Worker;
 use roles::{Ingest, Profile, Role};
 
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let secret = config.secret()?.context("`identity.secret_file` is missing")?;
     let stop = Stop::install().context("signals can't be caught")?;
     let instance = instance(&config)?;
-    let topology = Arc::new(wiring::topology(&config, 1)?);
+    let topology = Arc::new(brokers::topology(&config, &connect::cluster(&config.kafka)?)?);
     let schemas = SchemaIds::builtin();
     let plan = Arc::new(Plan {
         table: Arc::new(topology.table.clone()),

@@ -11,7 +11,7 @@ mod report;
 
 pub(crate) use engine::Engine;
 pub(crate) use feed::Feed;
-pub(crate) use output::{key_text, read_topic};
+pub(crate) use output::read_topic;
 
 use crate::cli::SandboxArgs;
 use crate::config::{self, Config};

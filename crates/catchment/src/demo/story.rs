@@ -1,6 +1,7 @@
 //! One customer's way from the first view to the trigger.
 
-use crate::sandbox::{Engine, key_text, read_topic};
+use crate::record_lines::key_text;
+use crate::sandbox::{Engine, read_topic};
 use catchment_contracts::{CampaignTrigger, CustomerEvent, IdentifierType, topics, wire};
 use catchment_domain::money::{Currency, format_minor};
 use catchment_domain::time::format_rfc3339;
