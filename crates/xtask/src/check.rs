@@ -1,6 +1,5 @@
-//! `cargo xtask test`: everything that must hold before a change is merged. It needs a Rust toolchain and a C
-//! compiler. With make and the headers of OpenSSL and zlib, the Kafka client is built and checked, too; with
-//! `--services`, Java and Maven, tests also run against a real broker and a real schema registry.
+//! `cargo xtask test`: everything that must hold before a change is merged. It needs a Rust toolchain and what the
+//! Kafka client is built with. With Java and Maven, tests also run against a real broker and a real schema registry.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

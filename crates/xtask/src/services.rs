@@ -3,19 +3,27 @@
 //!
 //! All lies in `target/services`: what was downloaded, and for each run `run-PID` with data and logs. The directory
 //! of a run is removed at its end, or, where that end was a failure, by the next run.
+//!
+//! Tests find what a run started by its variables: [`BROKERS`] and those beside it. A test that has to stop, kill or
+//! freeze a service starts its own, a [`Broker`] or a [`Registry`], from what was downloaded ([`kafka_libs`],
+//! [`registry_home`]).
 
+mod acl;
+mod broker;
 mod fetch;
 mod fleet;
 mod kafka;
 mod launch;
 mod ports;
 mod registry;
+mod tls;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,12 +31,41 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::say;
 use fleet::Fleet;
-use launch::{Launched, settle};
 
-/// Where tests find a broker, as `host:port`.
-const BROKERS: &str = "CATCHMENT_TEST_BROKERS";
-/// Where tests find a registry, as URL.
-const REGISTRY: &str = "CATCHMENT_TEST_REGISTRY";
+pub use acl::deny;
+pub use broker::{Broker, BrokerOptions};
+pub use registry::Registry;
+
+/// Variable: where tests find a broker, as `host:port`.
+pub const BROKERS: &str = "CATCHMENT_TEST_BROKERS";
+/// Variable: where tests find a registry, as URL.
+pub const REGISTRY: &str = "CATCHMENT_TEST_REGISTRY";
+/// Variable: where the broker listens with `SASL_SSL` and SCRAM-SHA-512, as `host:port`.
+pub const SASL_SSL: &str = "CATCHMENT_TEST_SASL_SSL";
+/// Variable: where the broker listens with TLS and wants a certificate of the client, as `host:port`.
+pub const MTLS: &str = "CATCHMENT_TEST_MTLS";
+/// Variable: directory with the certificates and passwords for both, as [`Broker::tls`] lists them.
+pub const TLS_DIR: &str = "CATCHMENT_TEST_TLS_DIR";
+/// Variable: directory with the jars of Kafka, for [`Broker::start`].
+pub const KAFKA_LIBS: &str = "CATCHMENT_TEST_KAFKA_LIBS";
+/// Variable: directory with the registry's download, for [`Registry::start`].
+pub const REGISTRY_HOME: &str = "CATCHMENT_TEST_REGISTRY_HOME";
+
+/// What [`Broker::start`] needs, if the test run has it.
+#[must_use]
+pub fn kafka_libs() -> Option<PathBuf> {
+    given(KAFKA_LIBS).map(PathBuf::from)
+}
+
+/// What [`Registry::start`] needs, if the test run has it.
+#[must_use]
+pub fn registry_home() -> Option<PathBuf> {
+    given(REGISTRY_HOME).map(PathBuf::from)
+}
+
+fn given(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
 
 /// In the directory of a run, the file whose lock says that the run lives.
 const LOCK: &str = "lock";
@@ -49,9 +86,7 @@ pub(crate) fn run(root: &Path, keep: bool) -> Result<()> {
     }
     tell(&format!("services: data and logs in {}; stop with Ctrl-C", running.directory.display()));
     loop {
-        for service in &running.services {
-            service.check(&running.fleet)?;
-        }
+        running.check()?;
         thread::sleep(Duration::from_millis(200));
     }
 }
@@ -59,17 +94,16 @@ pub(crate) fn run(root: &Path, keep: bool) -> Result<()> {
 /// What tests run against.
 #[derive(Debug, Default)]
 pub(crate) struct ForTests {
-    running: Option<Running>,
+    running: Option<Box<Running>>,
     said: Vec<String>,
 }
 
 /// What is said where nobody asked for services.
-const NOT_ASKED: &str = "not started; tests that need them say that they were skipped (--services)";
+const NOT_ASKED: &str = "not started; tests that need them say that they were skipped";
 
 impl ForTests {
     /// Starts what no variable names, if it is wanted. False where CI lacks what it takes; another machine may.
     pub(crate) fn start(&mut self, root: &Path, wanted_at_all: bool) -> Result<bool> {
-        let given = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let [brokers, registry] = [given(BROKERS), given(REGISTRY)];
         for (name, value) in [(BROKERS, &brokers), (REGISTRY, &registry)] {
             if let Some(value) = value {
@@ -87,7 +121,7 @@ impl ForTests {
         }
         let passed = match Running::start(root, wanted) {
             Ok(Start::Started(running)) => {
-                self.said.extend(running.services.iter().map(|service| format!("{} started", service.name)));
+                self.said.extend(running.names().into_iter().map(|name| format!("{name} started")));
                 self.running = Some(running);
                 true
             }
@@ -106,7 +140,7 @@ impl ForTests {
 
     /// What tests must know of the services that were started.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
-        self.running.as_ref().map(Running::variables).unwrap_or_default()
+        self.running.as_ref().map(|running| running.variables()).unwrap_or_default()
     }
 
     /// What was used, as a line.
@@ -142,7 +176,7 @@ struct Wanted {
 }
 
 enum Start {
-    Started(Running),
+    Started(Box<Running>),
     /// This machine lacks something; what.
     Absent(String),
 }
@@ -151,8 +185,10 @@ enum Start {
 #[derive(Debug)]
 struct Running {
     // Before the lock, as fields are dropped in order: the run lives as long as its services.
-    fleet: Fleet,
-    services: Vec<Launched>,
+    fleet: Arc<Fleet>,
+    broker: Option<Broker>,
+    registry: Option<Registry>,
+    home: PathBuf,
     directory: PathBuf,
     _lock: File,
 }
@@ -164,7 +200,7 @@ impl Running {
         if let Some(what) = lacks(&home, wanted) {
             return Ok(Start::Absent(what));
         }
-        let fleet = Fleet::default();
+        let fleet = Arc::new(Fleet::default());
         fleet.end_on_signals()?;
         // One at a time downloads, and removes what others left behind.
         let gate = File::create(home.join(LOCK))?;
@@ -178,22 +214,45 @@ impl Running {
         if directory.exists() {
             fs::remove_dir_all(&directory)?;
         }
-        fs::create_dir_all(directory.join("tmp"))?;
+        fs::create_dir_all(&directory)?;
         let lock = File::create(directory.join(LOCK))?;
         lock.lock()?;
         drop(gate);
         fleet.scratch(Some(directory.clone()));
-        let services = start(&fleet, &directory, wanted)
+        let (broker, registry) = start(&fleet, &home, &directory, wanted)
             .with_context(|| format!("the logs are in {}", directory.display()))?;
-        Ok(Start::Started(Self { fleet, services, directory, _lock: lock }))
+        let running = Self { fleet, broker, registry, home, directory, _lock: lock };
+        Ok(Start::Started(Box::new(running)))
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        let kafka = self.broker.as_ref().map(|_| kafka::NAME);
+        kafka.into_iter().chain(self.registry.as_ref().map(|_| registry::NAME)).collect()
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {
-        let variable = |service: &Launched| match service.name {
-            kafka::NAME => (BROKERS, service.address()),
-            _ => (REGISTRY, format!("http://{}{}", service.address(), registry::PATH)),
-        };
-        self.services.iter().map(variable).collect()
+        let path = |path: PathBuf| path.display().to_string();
+        let mut variables = Vec::new();
+        if let Some(broker) = &self.broker {
+            variables.extend([
+                (BROKERS, broker.address()),
+                (SASL_SSL, broker.sasl_ssl()),
+                (MTLS, broker.mtls()),
+                (TLS_DIR, path(broker.tls())),
+                (KAFKA_LIBS, path(kafka::libs(&self.home))),
+            ]);
+        }
+        if let Some(registry) = &self.registry {
+            variables.push((REGISTRY, registry.url()));
+            variables.push((REGISTRY_HOME, path(registry::home(&self.home))));
+        }
+        variables
+    }
+
+    /// An error if a service has ended by itself.
+    fn check(&self) -> Result<()> {
+        self.broker.as_ref().map_or(Ok(()), Broker::check)?;
+        self.registry.as_ref().map_or(Ok(()), Registry::check)
     }
 
     /// Keeps data and logs, whatever comes.
@@ -204,6 +263,7 @@ impl Running {
 
     /// Stops the services and removes data and logs.
     fn finish(self) -> Result<()> {
+        // In order, and both at once; dropped, each would be killed.
         self.fleet.end();
         fs::remove_dir_all(&self.directory)
             .with_context(|| format!("cannot remove {}", self.directory.display()))
@@ -275,32 +335,29 @@ fn sweep(home: &Path) -> Result<()> {
 }
 
 /// Starts what is wanted, both at once, and waits until it answers.
-fn start(fleet: &Fleet, directory: &Path, wanted: Wanted) -> Result<Vec<Launched>> {
+fn start(
+    fleet: &Arc<Fleet>,
+    home: &Path,
+    directory: &Path,
+    wanted: Wanted,
+) -> Result<(Option<Broker>, Option<Registry>)> {
     let begin = Instant::now();
-    let launch_registry = || registry::launch(fleet, directory);
-    let launch_kafka = || kafka::launch(fleet, directory);
+    let own = |name| directory.join(name);
     // The slower one first.
-    let registry = if wanted.registry { Some(launch_registry()?) } else { None };
-    let mut services = Vec::new();
-    if wanted.kafka {
-        kafka::format(fleet, directory)?;
-        services.push(settle(fleet, launch_kafka()?, launch_kafka)?);
-    }
-    if let Some(registry) = registry {
-        services.push(settle(fleet, registry, launch_registry)?);
-    }
+    let registry = if wanted.registry {
+        Some(Registry::launch(fleet, &registry::home(home), &own("registry"))?)
+    } else {
+        None
+    };
+    let broker = if wanted.kafka {
+        let options = BrokerOptions { tls: true, ..BrokerOptions::default() };
+        Some(Broker::start_in(fleet, &kafka::libs(home), &own("kafka"), options)?)
+    } else {
+        None
+    };
+    let registry = registry.map(Registry::settled).transpose()?;
     tell(&format!("services: up in {:.1} s", begin.elapsed().as_secs_f64()));
-    Ok(services)
-}
-
-/// Java in the directory of a run, kept small: it shares the machine with what it serves. The first tier of its
-/// compiler alone halves the start; what it costs in throughput, no test that ends within seconds gets to see.
-fn java(run: &Path, heap: &str) -> Command {
-    let mut command = Command::new("java");
-    command.current_dir(run);
-    command.args([heap, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]);
-    command.arg("-Djava.io.tmpdir=tmp");
-    command
+    Ok((broker, registry))
 }
 
 /// Says how it goes, beside what is asked for on stdout.

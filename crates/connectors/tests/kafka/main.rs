@@ -14,6 +14,8 @@ mod conformance;
 mod fencing;
 mod groups;
 mod lanes;
+mod outages;
 mod reading;
+mod security;
 mod support;
 mod writing;

@@ -195,3 +195,16 @@ pub(crate) fn drive(lanes: &mut [&mut KafkaLane], until: impl Fn(&[&mut KafkaLan
     }
     values
 }
+
+/// A topic of which only the number of partitions matters.
+pub(crate) fn wanted(name: &str, partitions: u32) -> WantedTopic {
+    WantedTopic {
+        name: name.to_owned(),
+        partitions: Some(partitions),
+        replication: Some(1),
+        cleanup: None,
+        retention: None,
+        timestamps: None,
+        min_insync: None,
+    }
+}

@@ -113,6 +113,32 @@ impl Fleet {
         }
     }
 
+    /// Stops a child in order, and waits until it has ended. One that has ended already is no error.
+    pub(super) fn stop(&self, id: Id) {
+        let mut crew = lock(&self.crew);
+        let (mut one, others) = crew.part(id);
+        one.end();
+        crew.children = others;
+    }
+
+    /// Kills a child, and waits until it is dead.
+    pub(super) fn kill(&self, id: Id) {
+        let mut crew = lock(&self.crew);
+        let (mut one, others) = crew.part(id);
+        one.kill();
+        crew.children = others;
+    }
+
+    /// Sends a signal, such as `STOP`, to the group of a child.
+    pub(super) fn signal(&self, id: Id, name: &str) -> Result<()> {
+        let crew = lock(&self.crew);
+        let Some(child) = crew.children.iter().find(|child| child.id() == id.0) else {
+            bail!("process {} does not run", id.0);
+        };
+        signal(child, name);
+        Ok(())
+    }
+
     /// Stops all children, and waits until they have ended.
     pub(super) fn end(&self) {
         lock(&self.crew).end();
@@ -126,17 +152,30 @@ impl Drop for Fleet {
 }
 
 impl Crew {
+    /// A crew of this child alone, and all the others.
+    fn part(&mut self, id: Id) -> (Crew, Vec<Child>) {
+        let (one, others) = self.children.drain(..).partition(|child| child.id() == id.0);
+        (Crew { children: one, scratch: None }, others)
+    }
+
     fn end(&mut self) {
         // A child that has ended is left alone: its id may be another's by now.
         self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         for child in &self.children {
             signal(child, "TERM");
+            // One that was frozen does not hear it before.
+            signal(child, "CONT");
         }
         let deadline = Instant::now() + PATIENCE;
         while !self.children.is_empty() && Instant::now() < deadline {
             thread::sleep(PAUSE);
             self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         }
+        self.kill();
+    }
+
+    fn kill(&mut self) {
+        self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         for child in &mut self.children {
             signal(child, "KILL");
             // Again without the help of a shell. An error means that it has ended.

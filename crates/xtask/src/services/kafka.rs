@@ -1,18 +1,19 @@
-//! Apache Kafka as one process that is broker and controller (`KRaft`), for tests.
+//! Apache Kafka as one process that is broker and controller (`KRaft`): what is downloaded, what it is told, and how it
+//! is asked whether it is up.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::BrokerOptions;
 use super::fetch::{fetch, is_there, maven};
 use super::fleet::Fleet;
-use super::launch::Launched;
 use super::ports::{self, HOST};
+use super::tls;
 
 /// As it is called in what is shown.
 pub(super) const NAME: &str = "Apache Kafka 4.1.1";
@@ -22,10 +23,19 @@ pub(super) const NAME: &str = "Apache Kafka 4.1.1";
 const ARTIFACTS: [&str; 2] = ["org.apache.kafka:kafka_2.13:4.1.1", "org.slf4j:slf4j-simple:1.7.36"];
 
 /// Names the data directory's owner: 16 bytes in base64. Any will do, as each run has a data directory of its own.
-const CLUSTER: &str = "Q2F0Y2htZW50VGVzdHMhIQ";
+pub(super) const CLUSTER: &str = "Q2F0Y2htZW50VGVzdHMhIQ";
+
+/// Who may do everything, over SASL and by the name in a certificate.
+pub(super) const USER: &str = "catchment";
+/// Who may do what no ACL forbids.
+pub(super) const DENIED: &str = "denied";
+pub(super) const MECHANISM: &str = "SCRAM-SHA-512";
+
+/// In the directory of a broker: certificates, and data.
+pub(super) const TLS: &str = "tls";
+const DATA: &str = "kafka-data";
 
 const FOLDER: &str = "kafka";
-const PROPERTIES: &str = "server.properties";
 
 /// Whether all is downloaded.
 pub(super) fn is_fetched(services: &Path) -> bool {
@@ -40,41 +50,9 @@ pub(super) fn get(fleet: &Fleet, services: &Path) -> Result<()> {
     })
 }
 
-/// Prepares a data directory in the directory of the run.
-pub(super) fn format(fleet: &Fleet, run: &Path) -> Result<()> {
-    fs::write(run.join(PROPERTIES), properties(1, 2))?;
-    let mut command = java(run, "-Xmx64m");
-    command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", PROPERTIES]);
-    fleet.run(&command, &run.join("kafka-format.log"), Duration::from_secs(60))
-}
-
-/// Starts the broker on ports that are free now.
-pub(super) fn launch(fleet: &Fleet, run: &Path) -> Result<Launched> {
-    let [broker, controller] = ports::free()?;
-    fs::write(run.join(PROPERTIES), properties(broker, controller))?;
-    let mut command = java(run, "-Xmx512m");
-    command.args([
-        "-Dorg.slf4j.simpleLogger.showDateTime=true",
-        "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-    ]);
-    command.args(["kafka.Kafka", PROPERTIES]);
-    let log = run.join(format!("kafka-{broker}.log"));
-    Ok(Launched {
-        name: NAME,
-        id: fleet.spawn(&command, &log)?,
-        port: broker,
-        log,
-        started: "Kafka Server started",
-        answers,
-    })
-}
-
-/// Java in the directory of the run, with relative paths: in a classpath and in a file of properties some characters
-/// of an absolute path would mean something else.
-fn java(run: &Path, heap: &str) -> Command {
-    let mut command = super::java(run, heap);
-    command.args(["-cp", "../kafka/libs/*"]);
-    command
+/// Where the jars are.
+pub(super) fn libs(services: &Path) -> PathBuf {
+    services.join(FOLDER).join("libs")
 }
 
 /// A project that depends on the artifacts. It is the stamp of the download too, as it has all versions.
@@ -95,19 +73,50 @@ fn pom() -> String {
     )
 }
 
+/// Ports of the listeners of a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ports {
+    pub(super) plaintext: u16,
+    pub(super) controller: u16,
+    pub(super) sasl_ssl: u16,
+    pub(super) mtls: u16,
+    pub(super) proxied: u16,
+}
+
+impl Ports {
+    /// Some that are free now.
+    pub(super) fn free() -> Result<Self> {
+        let [plaintext, controller, sasl_ssl, mtls, proxied] = ports::free()?;
+        Ok(Ports { plaintext, controller, sasl_ssl, mtls, proxied })
+    }
+}
+
 /// The configuration of one node that is alone: internal topics have one replica, topics exist only when created,
-/// and a group does not wait for more members.
-fn properties(broker: u16, controller: u16) -> String {
-    format!(
+/// and a group does not wait for more members. Everybody may do everything, until an ACL for a topic says otherwise;
+/// then those who are named as super users still may. Paths are relative to the directory of the broker: in a file of
+/// properties some characters of an absolute one would mean something else.
+pub(super) fn properties(ports: Ports, options: &BrokerOptions) -> String {
+    let Ports { plaintext, controller, sasl_ssl, mtls, proxied } = ports;
+    let mut listeners = format!("PLAINTEXT://{HOST}:{plaintext}");
+    if options.tls {
+        listeners += &format!(",SASL_SSL://{HOST}:{sasl_ssl},MTLS://{HOST}:{mtls}");
+    }
+    let mut advertised = listeners.clone();
+    if let Some(proxy) = &options.proxy {
+        listeners += &format!(",PROXIED://{HOST}:{proxied}");
+        advertised += &format!(",PROXIED://{proxy}");
+    }
+    let mut text = format!(
         "\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{HOST}:{controller}
-listeners=PLAINTEXT://{HOST}:{broker},CONTROLLER://{HOST}:{controller}
-advertised.listeners=PLAINTEXT://{HOST}:{broker}
+listeners={listeners},CONTROLLER://{HOST}:{controller}
+advertised.listeners={advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,MTLS:SSL
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-log.dirs=kafka-data
+log.dirs={DATA}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=8
 transaction.state.log.replication.factor=1
@@ -117,14 +126,39 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
+# A broker that was killed is let in again only when its session has ended.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 # A tenth of the default, which would be most of the memory of an idle broker.
 log.cleaner.dedupe.buffer.size=13421772
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+super.users=User:ANONYMOUS;User:{USER};User:CN={USER}
 "
-    )
+    );
+    if options.tls {
+        text += &format!(
+            "\
+sasl.enabled.mechanisms={MECHANISM}
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location={TLS}/{server}
+ssl.truststore.type=PEM
+ssl.truststore.location={TLS}/{ca}
+listener.name.mtls.ssl.client.auth=required
+",
+            server = tls::SERVER,
+            ca = tls::CA,
+        );
+    }
+    for (key, value) in &options.properties {
+        text += &format!("{key}={value}\n");
+    }
+    text
 }
 
 /// Whether the broker names itself as one of its cluster, and so takes topics.
-fn answers(port: u16) -> Result<bool> {
+pub(super) fn answers(port: u16) -> Result<bool> {
     let wait = Duration::from_secs(2);
     let mut stream = TcpStream::connect_timeout(&SocketAddr::from((HOST, port)), wait)?;
     stream.set_read_timeout(Some(wait))?;
@@ -155,15 +189,39 @@ fn brokers(head: [u8; 12]) -> Result<i32> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn properties_name_only_ports_of_this_machine() {
-        let text = properties(4001, 4002);
-        assert!(text.contains("\nlisteners=PLAINTEXT://127.0.0.1:4001,CONTROLLER://127.0.0.1:4002\n"));
-        assert!(text.contains("\nadvertised.listeners=PLAINTEXT://127.0.0.1:4001\n"));
-        assert!(text.contains("\ncontroller.quorum.voters=1@127.0.0.1:4002\n"));
+    const PORTS: Ports =
+        Ports { plaintext: 4001, controller: 4002, sasl_ssl: 4003, mtls: 4004, proxied: 4005 };
+
+    #[track_caller]
+    fn check(options: &BrokerOptions, listeners: &str, advertised: &str) {
+        let text = properties(PORTS, options);
+        assert!(text.contains(&format!("\nlisteners={listeners}\n")), "{text}");
+        assert!(text.contains(&format!("\nadvertised.listeners={advertised}\n")), "{text}");
         for line in text.lines() {
             assert!(line.starts_with('#') || line.split_once('=').is_some(), "{line}");
         }
+    }
+
+    #[test]
+    fn listeners_are_those_that_the_options_want_and_on_this_machine_only() {
+        let plain = BrokerOptions::default();
+        check(&plain, "PLAINTEXT://127.0.0.1:4001,CONTROLLER://127.0.0.1:4002", "PLAINTEXT://127.0.0.1:4001");
+        let tls = BrokerOptions { tls: true, ..BrokerOptions::default() };
+        let shown = "PLAINTEXT://127.0.0.1:4001,SASL_SSL://127.0.0.1:4003,MTLS://127.0.0.1:4004";
+        check(&tls, &format!("{shown},CONTROLLER://127.0.0.1:4002"), shown);
+        let proxied = BrokerOptions { proxy: Some("127.0.0.1:5001".into()), ..BrokerOptions::default() };
+        check(
+            &proxied,
+            "PLAINTEXT://127.0.0.1:4001,PROXIED://127.0.0.1:4005,CONTROLLER://127.0.0.1:4002",
+            "PLAINTEXT://127.0.0.1:4001,PROXIED://127.0.0.1:5001",
+        );
+    }
+
+    #[test]
+    fn further_properties_come_last_and_so_win() {
+        let properties_of_test = vec![("message.max.bytes".to_owned(), "2000".to_owned())];
+        let options = BrokerOptions { properties: properties_of_test, ..BrokerOptions::default() };
+        assert!(properties(PORTS, &options).ends_with("\nmessage.max.bytes=2000\n"));
     }
 
     #[test]
