@@ -11,6 +11,7 @@ mod demo;
 pub mod docs;
 mod logging;
 pub mod metrics;
+pub mod observe;
 mod out;
 mod sandbox;
 pub mod stop;
