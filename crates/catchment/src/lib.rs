@@ -13,6 +13,7 @@ pub mod docs;
 mod effects;
 mod logging;
 pub mod metrics;
+pub mod observe;
 mod out;
 mod record_lines;
 mod run;

@@ -7,7 +7,8 @@ pub(super) fn metrics() -> anyhow::Result<String> {
     let rows = ALL.iter().map(|metric| {
         let kind = match metric.kind {
             Kind::Counter => "counter",
-            Kind::Seconds => "histogram of seconds",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
         };
         let labels: Vec<String> = metric.labels.iter().map(|label| code(label)).collect();
         [code(metric.name), kind.to_owned(), labels.join(", "), metric.help.to_owned()]
