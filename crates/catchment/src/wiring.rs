@@ -8,21 +8,27 @@ use catchment_pipeline::ingest::{Mapping, SourceSpec, Tombstone};
 use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
 use catchment_pipeline::topology::{Clash, Shape, Topology};
 use catchment_runtime::BatchLimits;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What ids of events are hashed with; a constant of the program, so that a restart finds what was seen before it.
 const DEDUP_PURPOSE: &str = "catchment 2026 event ids of deduplication";
 
-/// The topics of a configuration, its raw topics with that many partitions.
+/// The topics of a configuration: raw topics with the partitions that they have, or else with `raw_partitions`.
 ///
 /// # Errors
 /// Sources that can't be beside each other, or beside our own topics.
-pub(crate) fn topology(config: &Config, raw_partitions: u32) -> Result<Topology, Clash> {
+pub(crate) fn topology(
+    config: &Config,
+    raw_partitions: u32,
+    existing: &BTreeMap<String, u32>,
+) -> Result<Topology, Clash> {
     Topology::new(&Shape {
         app: &config.app,
         partitions: u32::from(config.partitions),
         sources: config.sources.iter().map(|source| (source.name.as_str(), source.topic.as_str())).collect(),
         raw_partitions,
+        existing,
         dedup_window: u64::try_from(config.dedup.window.millis()).unwrap_or(0),
     })
 }
@@ -32,7 +38,7 @@ pub(crate) fn topology(config: &Config, raw_partitions: u32) -> Result<Topology,
 /// # Errors
 /// A clash, with its line.
 pub(crate) fn topology_of_file(path: &Path, config: &Config) -> Result<Topology, ConfigErrors> {
-    topology(config, 1).or_else(|clash| {
+    topology(config, 1, &BTreeMap::new()).or_else(|clash| {
         let key = match &clash {
             Clash::OwnTopic { source_index, .. } => format!("sources[{source_index}].topic"),
             Clash::DeadLetters { source_index, .. } => format!("sources[{source_index}].name"),

@@ -33,7 +33,20 @@ pub const CATALOG_ITEMS: &str = "catalog.items";
 /// Who is interested in which product.
 pub const CATALOG_INTEREST: &str = "catalog.interest";
 
+/// The roles that run on Kafka today.
+pub const ROLES: [&str; 2] = [INGEST, PROFILE];
+/// Raw records to events, by source.
+pub const INGEST: &str = "ingest";
+/// Events to profiles and decisions, by customer.
+pub const PROFILE: &str = "profile";
+
 const DLQ_PREFIX: &str = "dlq.";
+
+/// Consumer group of a role of an application; all its lanes are members.
+#[must_use]
+pub fn group(app: &str, role: &str) -> String {
+    format!("{app}.{role}")
+}
 
 /// Dead letters of a source, or of a role.
 #[must_use]
@@ -59,6 +72,18 @@ pub fn profile_dedup(app: &str) -> String {
     format!("{app}.profile.dedup")
 }
 
+/// What an application's topics were made with, and what must never change: as JSON by name of the setting.
+#[must_use]
+pub fn settings(app: &str) -> String {
+    format!("{app}.settings")
+}
+
+/// Which dead letters were replayed or dropped: one JSON record for each run of a tool and partition.
+#[must_use]
+pub fn dlq_handled(app: &str) -> String {
+    format!("{app}.dlq.handled")
+}
+
 /// What a record's key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyKind {
@@ -72,6 +97,10 @@ pub enum KeyKind {
     Bucket,
     /// Whatever upstream gave.
     Raw,
+    /// Name of a setting, UTF-8.
+    Setting,
+    /// Topic and partition of dead letters, as `dlq.crm/0`.
+    LetterPartition,
 }
 
 impl fmt::Display for KeyKind {
@@ -82,6 +111,8 @@ impl fmt::Display for KeyKind {
             Self::EventId => "event id",
             Self::Bucket => "bucket",
             Self::Raw => "raw key",
+            Self::Setting => "setting",
+            Self::LetterPartition => "topic/partition",
         })
     }
 }
@@ -147,26 +178,97 @@ impl fmt::Display for TimestampType {
     }
 }
 
+/// How many partitions a topic has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Partitions {
+    /// The owner upstream decides; `topics.raw_partitions` where the topic does not exist yet.
+    Upstream,
+    /// The key `partitions` of the configuration: part of the meaning of node keys.
+    Configured,
+    /// At least one. Best as many as the topic that its records come from, so that each stays on its partition number;
+    /// with fewer they share.
+    AsInput,
+    /// One.
+    One,
+}
+
+impl fmt::Display for Partitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Upstream => "theirs",
+            Self::Configured => "`partitions`",
+            Self::AsInput => "as its input",
+            Self::One => "1",
+        })
+    }
+}
+
+/// Who has to do with a topic: what access lists are made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// Whoever sends events.
+    Upstream,
+    /// The role `ingest`.
+    Ingest,
+    /// The role `profile`.
+    Profile,
+    /// The role `catalog`, which is not built yet.
+    Catalog,
+    /// Who runs `topics`, `dlq`, `lag` and `offsets`.
+    Operator,
+    /// Whoever works with the results: campaign engines, analysts.
+    Public,
+}
+
+impl Party {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Ingest => INGEST,
+            Self::Profile => PROFILE,
+            Self::Catalog => "catalog",
+            Self::Operator => "operator",
+            Self::Public => "public",
+        }
+    }
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// What a topic, or a family of topics, must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicSpec {
-    /// Name; `<app>` and `<source or role>` stand for what differs in a family.
+    /// Name; `<app>` and `<source>` stand for what differs in a family.
     pub name: &'static str,
     /// What a key is.
     pub key: KeyKind,
+    /// How many partitions it has.
+    pub partitions: Partitions,
     /// How it forgets.
     pub cleanup: Cleanup,
     /// Whose time its records carry.
     pub timestamps: TimestampType,
     /// Who writes it.
-    pub writers: &'static str,
-    /// Who reads it.
-    pub readers: &'static str,
+    pub writers: &'static [Party],
+    /// Who reads it; the writer of a changelog among them, to restore its state.
+    pub readers: &'static [Party],
     /// Whether it holds personal data, pseudonyms included.
     pub personal: bool,
 }
 
 impl TopicSpec {
+    /// Whether the topic belongs to upstream: its form is theirs to decide.
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        self.writers.contains(&Party::Upstream)
+    }
+
     /// Whether a topic of this name is meant.
     #[must_use]
     pub fn covers(&self, topic: &str) -> bool {
@@ -181,17 +283,20 @@ impl TopicSpec {
 }
 
 const MONTH: Cleanup = Cleanup::Delete { retention: of_days(30) };
+const TWO_MONTHS: Cleanup = Cleanup::Delete { retention: of_days(60) };
 const WEEK: Cleanup = Cleanup::Delete { retention: of_days(7) };
 const COMPACT: Cleanup = Cleanup::Compact { tombstones: of_days(7) };
 
+/// An upstream topic. The operator writes it, too: a replay brings dead letters back.
 const fn raw(name: &'static str) -> TopicSpec {
     TopicSpec {
         name,
         key: KeyKind::Raw,
+        partitions: Partitions::Upstream,
         cleanup: Cleanup::Upstream { at_most: of_days(30) },
         timestamps: TimestampType::Upstream,
-        writers: "upstream",
-        readers: "ingest",
+        writers: &[Party::Upstream, Party::Operator],
+        readers: &[Party::Ingest],
         personal: true,
     }
 }
@@ -199,16 +304,18 @@ const fn raw(name: &'static str) -> TopicSpec {
 const fn ours(
     name: &'static str,
     key: KeyKind,
+    partitions: Partitions,
     cleanup: Cleanup,
-    roles: (&'static str, &'static str),
+    (writers, readers): (&'static [Party], &'static [Party]),
 ) -> TopicSpec {
     TopicSpec {
         name,
         key,
+        partitions,
         cleanup,
         timestamps: TimestampType::LogAppend,
-        writers: roles.0,
-        readers: roles.1,
+        writers,
+        readers,
         personal: true,
     }
 }
@@ -217,32 +324,69 @@ const fn impersonal(spec: TopicSpec) -> TopicSpec {
     TopicSpec { personal: false, ..spec }
 }
 
-/// All topics and families of topics.
-pub static TABLE: [TopicSpec; 18] = [
-    raw(BEHAVIOUR_EVENTS),
-    raw(CRM_CONTACTS),
-    raw(CATALOG_ITEMS_RAW),
-    raw(CAMPAIGN_OUTCOMES),
-    ours(CUSTOMER_EVENTS, KeyKind::NodeKey, MONTH, ("ingest", "profile")),
-    ours(CUSTOMER_INBOX, KeyKind::NodeKey, WEEK, ("profile, catalog", "profile")),
-    ours(CUSTOMER_PROFILES, KeyKind::NodeKey, COMPACT, ("profile", "public, restore")),
-    ours("<app>.profile.state", KeyKind::NodeKey, COMPACT, ("profile", "restore")),
-    impersonal(ours(
-        "<app>.profile.dedup",
-        KeyKind::Bucket,
-        Cleanup::DeleteAfterTwoWindows,
-        ("profile", "restore"),
-    )),
-    ours(CUSTOMER_MERGES, KeyKind::NodeKey, MONTH, ("profile", "public")),
-    ours(CAMPAIGN_TRIGGERS, KeyKind::NodeKey, MONTH, ("profile", "public")),
-    ours(CAMPAIGN_DECISIONS, KeyKind::NodeKey, MONTH, ("profile", "public")),
-    ours(CAMPAIGN_ATTRIBUTIONS, KeyKind::NodeKey, MONTH, ("profile", "public")),
-    impersonal(ours(CATALOG_ITEMS, KeyKind::ProductId, COMPACT, ("ingest", "catalog, profile"))),
-    ours(CATALOG_INTEREST, KeyKind::ProductId, COMPACT, ("profile", "catalog")),
-    ours("dlq.<source>", KeyKind::Raw, MONTH, ("ingest", "operator")),
-    ours("dlq.<role>", KeyKind::Raw, MONTH, ("any role", "operator")),
-    ours(CUSTOMER_UNATTRIBUTED, KeyKind::EventId, MONTH, ("ingest", "operator")),
-];
+/// A topic of the role `profile`, by node key.
+const fn by_node(name: &'static str, cleanup: Cleanup, readers: &'static [Party]) -> TopicSpec {
+    ours(name, KeyKind::NodeKey, Partitions::Configured, cleanup, (&[Party::Profile], readers))
+}
+
+const fn dead_letters(name: &'static str, writers: &'static [Party]) -> TopicSpec {
+    ours(name, KeyKind::Raw, Partitions::AsInput, MONTH, (writers, &[Party::Operator]))
+}
+
+/// All topics and families of topics. What is named whole stands before the family that it would fall into.
+pub static TABLE: [TopicSpec; 21] = {
+    use KeyKind as Key;
+    use Partitions::{Configured, One};
+    use Party::{Catalog, Ingest, Operator, Profile, Public};
+    [
+        raw(BEHAVIOUR_EVENTS),
+        raw(CRM_CONTACTS),
+        raw(CATALOG_ITEMS_RAW),
+        raw(CAMPAIGN_OUTCOMES),
+        ours(CUSTOMER_EVENTS, Key::NodeKey, Configured, MONTH, (&[Ingest], &[Profile])),
+        ours(CUSTOMER_INBOX, Key::NodeKey, Configured, WEEK, (&[Profile, Catalog], &[Profile])),
+        by_node(CUSTOMER_PROFILES, COMPACT, &[Public, Profile]),
+        by_node("<app>.profile.state", COMPACT, &[Profile]),
+        impersonal(ours(
+            "<app>.profile.dedup",
+            Key::Bucket,
+            Configured,
+            Cleanup::DeleteAfterTwoWindows,
+            (&[Profile], &[Profile]),
+        )),
+        by_node(CUSTOMER_MERGES, MONTH, &[Public]),
+        by_node(CAMPAIGN_TRIGGERS, MONTH, &[Public]),
+        by_node(CAMPAIGN_DECISIONS, MONTH, &[Public]),
+        by_node(CAMPAIGN_ATTRIBUTIONS, MONTH, &[Public]),
+        impersonal(ours(
+            CATALOG_ITEMS,
+            Key::ProductId,
+            Configured,
+            COMPACT,
+            (&[Ingest], &[Catalog, Profile, Public]),
+        )),
+        ours(CATALOG_INTEREST, Key::ProductId, Configured, COMPACT, (&[Profile], &[Catalog])),
+        dead_letters("dlq.ingest", &[Ingest, Operator]),
+        dead_letters("dlq.profile", &[Profile, Operator]),
+        dead_letters("dlq.<source>", &[Ingest]),
+        ours(CUSTOMER_UNATTRIBUTED, Key::EventId, Configured, MONTH, (&[Ingest], &[Operator])),
+        impersonal(ours(
+            "<app>.settings",
+            Key::Setting,
+            One,
+            COMPACT,
+            (&[Operator], &[Ingest, Profile, Operator]),
+        )),
+        // Kept longer than the dead letters that it speaks of, or a letter could rise again before it goes.
+        impersonal(ours(
+            "<app>.dlq.handled",
+            Key::LetterPartition,
+            One,
+            TWO_MONTHS,
+            (&[Operator], &[Operator]),
+        )),
+    ]
+};
 
 /// What a topic must be.
 #[must_use]
@@ -261,6 +405,9 @@ mod tests {
         assert_eq!(name(&profile_state("shoes")), Some("<app>.profile.state"));
         assert_eq!(name(&profile_dedup("shoes")), Some("<app>.profile.dedup"));
         assert_eq!(name(&dlq("hubspot")), Some("dlq.<source>"));
+        assert_eq!(name(&dlq(PROFILE)), Some("dlq.profile"));
+        assert_eq!(name(&settings("shoes")), Some("<app>.settings"));
+        assert_eq!(name(&dlq_handled("shoes")), Some("<app>.dlq.handled"));
         assert_eq!(name("dlq."), None);
         assert_eq!(name("orders"), None);
         assert_eq!(dlq_source("dlq.hubspot"), Some("hubspot"));
@@ -278,6 +425,16 @@ mod tests {
                 Cleanup::DeleteAfterTwoWindows => panic!("{}", spec.name),
             }
         }
+    }
+
+    #[test]
+    fn marks_of_dead_letters_outlive_the_letters() {
+        let kept = |topic: &str| match spec(topic).map(|spec| spec.cleanup) {
+            Some(Cleanup::Delete { retention }) => retention,
+            other => panic!("{topic}: {other:?}"),
+        };
+        assert!(kept(&dlq_handled("shoes")) > kept(&dlq("web")));
+        assert_eq!(kept(&dlq("web")), kept(&dlq(INGEST)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use catchment_pipeline::profile::{ProfileTask, Publish, Shared, SharedSettings, 
 use catchment_pipeline::topology::{Shape, Topology};
 use catchment_runtime::{Headers, Offset, Record, Step, Task};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -164,8 +164,15 @@ fn model() -> Model {
 
 fn task(publish: Publish) -> ProfileTask {
     let sources = vec![("behaviour", "behaviour.events")];
-    let shape = Shape { app: "bench", partitions: 1, sources, raw_partitions: 1, dedup_window: 172_800_000 };
-    let topology = Topology::new(&shape).unwrap();
+    let topology = Topology::new(&Shape {
+        app: "bench",
+        partitions: 1,
+        sources,
+        raw_partitions: 1,
+        existing: &BTreeMap::new(),
+        dedup_window: 172_800_000,
+    })
+    .unwrap();
     let shared = Shared {
         models: vec![model()],
         campaigns: Vec::new(),

@@ -1,5 +1,7 @@
 //! The topics of an installation, made from its configuration and the one table of topics.
 
+use std::collections::BTreeMap;
+
 use catchment_contracts::topics;
 use catchment_runtime::record::{Cleanup, TopicSpec};
 use catchment_runtime::{Partition, TopicId, TopicTable};
@@ -13,10 +15,19 @@ pub struct Shape<'a> {
     pub partitions: Partition,
     /// Sources: name and topic.
     pub sources: Vec<(&'a str, &'a str)>,
-    /// Partitions of a raw topic.
+    /// Partitions of a raw topic that does not exist yet.
     pub raw_partitions: Partition,
+    /// Partitions of topics that exist, by name. Counts for raw topics, which belong to upstream, and for those of dead
+    /// letters, whose count means nothing.
+    pub existing: &'a BTreeMap<String, Partition>,
     /// How long an event id is remembered, in milliseconds.
     pub dedup_window: u64,
+}
+
+impl Shape<'_> {
+    fn partitions_of(&self, topic: &str, otherwise: Partition) -> Partition {
+        self.existing.get(topic).copied().unwrap_or(otherwise).max(1)
+    }
 }
 
 /// Sources that can't be: what they read or leave would be mixed with something else.
@@ -47,9 +58,17 @@ pub enum Clash {
 impl Clash {
     fn find(shape: &Shape<'_>) -> Option<Clash> {
         for (source_index, (name, topic)) in shape.sources.iter().enumerate() {
-            let own = topics::spec(topic).is_some_and(|spec| spec.writers != "upstream");
+            let own = topics::spec(topic).is_some_and(|spec| !spec.is_raw());
             if own {
                 return Some(Clash::OwnTopic { source_index, topic: (*topic).to_owned() });
+            }
+            // Dead letters have the name of their source, or of the topic that several sources share.
+            let is_shared = shape.sources.iter().filter(|(_, other)| other == topic).count() > 1;
+            let taken = |role: &&&str| *role == name || (*role == topic && is_shared);
+            if let Some(role) = topics::ROLES.iter().find(taken) {
+                let (name, topic, other) =
+                    ((*name).to_owned(), topics::dlq(role), format!("the role `{role}`"));
+                return Some(Clash::DeadLetters { source_index, name, topic, other });
             }
             // Records of a shared topic that name no source go to `dlq.<topic>`.
             let shared = shape.sources.iter().find(|(other, topic)| topic == name && other != name);
@@ -72,6 +91,10 @@ pub struct Topology {
     pub raw: Vec<TopicId>,
     /// `dlq.<source>` of each source.
     pub dead_letters: Vec<TopicId>,
+    /// `dlq.ingest`: what `ingest` can't take for a reason of its own.
+    pub ingest_dead_letters: TopicId,
+    /// `dlq.profile`.
+    pub profile_dead_letters: TopicId,
     /// `customer.events`.
     pub customer_events: TopicId,
     /// `customer.unattributed`.
@@ -88,6 +111,10 @@ pub struct Topology {
     pub triggers: TopicId,
     /// `campaign.decisions`.
     pub decisions: TopicId,
+    /// `<app>.settings`.
+    pub settings: TopicId,
+    /// `<app>.dlq.handled`.
+    pub dlq_handled: TopicId,
 }
 
 impl Topology {
@@ -107,15 +134,23 @@ impl Topology {
                 cleanup: cleanup(name, shape.dedup_window),
             })
         };
-        let raw_partitions = shape.raw_partitions;
-        let raw = shape.sources.iter().map(|(_, topic)| add(topic, raw_partitions)).collect();
-        let dead_letters =
-            shape.sources.iter().map(|(name, _)| add(&topics::dlq(name), raw_partitions)).collect();
+        let raw_of = |topic: &str| shape.partitions_of(topic, shape.raw_partitions);
+        let raw = shape.sources.iter().map(|(_, topic)| add(topic, raw_of(topic))).collect();
+        let mut letters = |of: &str, input: Partition| {
+            let name = topics::dlq(of);
+            add(&name, shape.partitions_of(&name, input))
+        };
+        let dead_letters = shape.sources.iter().map(|(name, topic)| letters(name, raw_of(topic))).collect();
         for (_, topic) in &shape.sources {
             if shape.sources.iter().filter(|(_, other)| other == topic).count() > 1 {
-                add(&topics::dlq(topic), raw_partitions);
+                letters(topic, raw_of(topic));
             }
         }
+        let most = shape.sources.iter().map(|(_, topic)| raw_of(topic)).max().unwrap_or(1);
+        let ingest_dead_letters = letters(topics::INGEST, most);
+        let profile_dead_letters = letters(topics::PROFILE, shape.partitions);
+        let settings = add(&topics::settings(shape.app), 1);
+        let dlq_handled = add(&topics::dlq_handled(shape.app), 1);
         let mut keyed = |name: &str| add(name, shape.partitions);
         let customer_events = keyed(topics::CUSTOMER_EVENTS);
         let unattributed = keyed(topics::CUSTOMER_UNATTRIBUTED);
@@ -129,6 +164,8 @@ impl Topology {
             table,
             raw,
             dead_letters,
+            ingest_dead_letters,
+            profile_dead_letters,
             customer_events,
             unattributed,
             catalog_items,
@@ -137,6 +174,8 @@ impl Topology {
             profile_dedup,
             triggers,
             decisions,
+            settings,
+            dlq_handled,
         })
     }
 }
@@ -164,8 +203,22 @@ mod tests {
     use super::*;
 
     fn topology(sources: &[(&'static str, &'static str)]) -> Result<Topology, Clash> {
-        let sources = sources.to_vec();
-        Topology::new(&Shape { app: "shop", partitions: 3, sources, raw_partitions: 2, dedup_window: 1_000 })
+        topology_over(sources, &[])
+    }
+
+    fn topology_over(
+        sources: &[(&'static str, &'static str)],
+        existing: &[(&str, Partition)],
+    ) -> Result<Topology, Clash> {
+        let existing = existing.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        Topology::new(&Shape {
+            app: "shop",
+            partitions: 3,
+            sources: sources.to_vec(),
+            raw_partitions: 2,
+            existing: &existing,
+            dedup_window: 1_000,
+        })
     }
 
     #[test]
@@ -183,11 +236,33 @@ mod tests {
     }
 
     #[test]
+    fn raw_topics_have_the_partitions_that_upstream_gave_them_and_dead_letters_follow() {
+        let sources = [("web", "clicks"), ("a", "crm"), ("b", "crm")];
+        let existing = [("clicks", 12), ("crm", 4), ("dlq.crm", 1), ("customer.events", 7)];
+        let topology = topology_over(&sources, &existing).unwrap();
+        let count = |name: &str| topology.table.spec(topology.table.find(name).unwrap()).partitions;
+        assert_eq!((count("clicks"), count("dlq.web")), (12, 12));
+        assert_eq!((count("crm"), count("dlq.a"), count("dlq.b")), (4, 4, 4));
+        assert_eq!(count("dlq.crm"), 1, "dead letters take what is there");
+        assert_eq!((count("dlq.ingest"), count("dlq.profile")), (12, 3));
+        assert_eq!(count("customer.events"), 3, "what is keyed by node key is not what is found");
+        assert_eq!((count("shop.settings"), count("shop.dlq.handled")), (1, 1));
+    }
+
+    #[test]
     fn a_source_that_would_mix_with_something_else_is_refused() {
         let refusal = |sources: &[(&'static str, &'static str)]| topology(sources).unwrap_err().to_string();
-        for topic in ["customer.profiles", "dlq.web", "shop.profile.state"] {
+        for topic in ["customer.profiles", "dlq.web", "dlq.ingest", "shop.profile.state", "shop.settings"] {
             assert!(refusal(&[("web", topic)]).contains("is written by Catchment itself"), "{topic}");
         }
+        let role = refusal(&[("profile", "c")]);
+        assert_eq!(
+            role,
+            "dead letters of source `profile` would share `dlq.profile` with those of the role `profile`"
+        );
+        // A topic shared by two sources has dead letters of its own, which must not be a role's either.
+        let topic = refusal(&[("a", "ingest"), ("b", "ingest")]);
+        assert!(topic.contains("would share `dlq.ingest` with those of the role `ingest`"), "{topic}");
         let shared = refusal(&[("a", "b"), ("b", "c")]);
         assert_eq!(shared, "dead letters of source `b` would share `dlq.b` with those of topic `b`");
     }

@@ -18,7 +18,7 @@ use catchment_pipeline::topology::Topology;
 use catchment_runtime::{
     EmbeddedLane, EmbeddedLog, Headers, Lane, LaneConfig, Order, StepReport, TopicId, TopicPartition,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -54,7 +54,7 @@ impl Engine {
         definitions: Definitions,
         secret: KeySecret,
     ) -> anyhow::Result<Engine> {
-        let topology = wiring::topology(config, 1)?;
+        let topology = wiring::topology(config, 1, &BTreeMap::new())?;
         // A dead letter holds its record whole, with headers about it, however large a line of a file is.
         let log = EmbeddedLog::with_record_limit(topology.table.clone(), 2 * LineLimits::HARD_LIMIT);
         let profile = profile_lane(config, &topology, &log, definitions, &secret)?;
