@@ -12,6 +12,7 @@ pub mod docs;
 mod logging;
 pub mod metrics;
 mod out;
+mod preflight;
 mod sandbox;
 pub mod stop;
 mod wiring;

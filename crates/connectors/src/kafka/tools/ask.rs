@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
@@ -20,6 +20,9 @@ use super::super::context::Undelivered;
 
 /// Group of tools that need none: librdkafka wants a name, and nothing is ever committed or joined under it.
 const NO_GROUP: &str = "catchment-tools";
+
+/// How long the client's events are listened to once a question has failed.
+const EVENTS: Duration = Duration::from_millis(50);
 
 /// Why a question to Kafka, or a request, came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -252,11 +255,10 @@ impl Inspector {
 
     /// The error of a question, with what the client has said meanwhile.
     pub(in super::super) fn trouble(&self, what: &str, error: &KafkaError) -> AskError {
-        // Nothing is assigned, so that all that comes are events; bounded, since they come in while we take them.
-        for _ in 0..1_000 {
-            if self.consumer.poll(Duration::ZERO).is_none() {
-                break;
-            }
+        // Nothing is assigned, so that all that comes are events; those of the log end a poll that does not wait.
+        let deadline = Instant::now() + EVENTS;
+        while Instant::now() < deadline {
+            let _event = self.consumer.poll(deadline.saturating_duration_since(Instant::now()));
         }
         classify(what, error, self.consumer.context().seen())
     }
