@@ -1,9 +1,22 @@
 //! From a configuration to what speaks to Kafka.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use catchment_connectors::kafka::{Cluster, Properties};
 
-use crate::config::Kafka;
+use crate::config::{self, Config, Kafka};
+use crate::wiring;
+
+/// The configuration in a file, overridden by the environment, with sources that can be beside each other.
+///
+/// # Errors
+/// All that is wrong with it, by line.
+pub(crate) fn config(path: &Path) -> anyhow::Result<Config> {
+    let config = config::load(path, std::env::vars())?;
+    wiring::topology_of_file(path, &config)?;
+    Ok(config)
+}
 
 /// The Kafka of a configuration, with its secrets read anew.
 ///
@@ -22,4 +35,9 @@ pub(crate) fn cluster(kafka: &Kafka) -> anyhow::Result<Cluster> {
         );
     }
     Ok(Cluster { brokers, properties: Properties::new(properties)? })
+}
+
+/// `transactional.id` of an operator's command: two runs of one command fence each other.
+pub(crate) fn operator(app: &str, command: &str) -> String {
+    format!("{app}.operator.{command}")
 }

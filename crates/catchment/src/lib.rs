@@ -15,6 +15,7 @@ mod logging;
 pub mod metrics;
 pub mod observe;
 mod out;
+mod preflight;
 mod record_lines;
 mod run;
 mod sandbox;

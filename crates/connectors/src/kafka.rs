@@ -29,11 +29,14 @@ mod trouble;
 mod writer;
 
 pub use classify::{Class, Facts, Stage, classify};
-pub use config::{Cluster, LaneSettings, Properties, PropertyRefused};
+pub use config::{Cluster, LaneSettings, Properties, PropertyRefused, batch_limit};
 pub use context::{Client, StatisticsSink};
 pub use lane::KafkaLane;
-pub use tools::{RawProducer, RawRecord, read_committed};
+pub use tools::{
+    AskError, Group, GroupMember, Inspector, NamedPartition, Place, RawProducer, RawRecord, Scan, Scanned,
+    ToolWriter, View, read_committed,
+};
 pub use topics::{
-    CleanupPolicy, DescribedTopic, Mismatch, Retention, TimestampType, TopicAdmin, TopicError, WantedTopic,
-    check,
+    CleanupPolicy, DescribedTopic, Mismatch, PartitionCount, Retention, TimestampType, TopicAdmin,
+    WantedTopic, check,
 };

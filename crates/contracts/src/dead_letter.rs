@@ -93,6 +93,9 @@ error_codes! {
     RecordTooLarge "record_too_large"
         "What Catchment would write for the record exceeds the largest record that the log takes."
         "Find out what made it so large; `max.message.bytes` of the output topic can be raised."
+    Skipped "skipped"
+        "No record: an operator let a role go on behind a part of its input (`catchment offsets skip`)."
+        "Bring what was skipped from where it came from, if it still matters; sending an event twice does no harm."
 }
 
 impl fmt::Display for ErrorCode {

@@ -9,14 +9,17 @@
 //! - [`catalogue`]: all contracts, and their fields for people;
 //! - [`topics`], [`headers`]: names, and what a topic must be;
 //! - [`dead_letter`]: why a record was refused;
-//! - [`render`]: a datum as JSON.
+//! - [`render`]: a datum as JSON;
+//! - [`settings`], [`handled`]: what tools leave on topics of their own.
 
 mod avro;
 pub mod catalogue;
 pub mod dead_letter;
 mod generated;
+pub mod handled;
 pub mod headers;
 pub mod render;
+pub mod settings;
 pub mod topics;
 pub mod watermark;
 pub mod wire;

@@ -282,7 +282,10 @@ impl TopicSpec {
     }
 }
 
-const MONTH: Cleanup = Cleanup::Delete { retention: of_days(30) };
+/// By then everything about a customer who is to be forgotten is gone: the longest that a personal record is kept.
+pub const ERASURE_DEADLINE: Duration = of_days(30);
+
+const MONTH: Cleanup = Cleanup::Delete { retention: ERASURE_DEADLINE };
 const TWO_MONTHS: Cleanup = Cleanup::Delete { retention: of_days(60) };
 const WEEK: Cleanup = Cleanup::Delete { retention: of_days(7) };
 const COMPACT: Cleanup = Cleanup::Compact { tombstones: of_days(7) };
@@ -293,7 +296,7 @@ const fn raw(name: &'static str) -> TopicSpec {
         name,
         key: KeyKind::Raw,
         partitions: Partitions::Upstream,
-        cleanup: Cleanup::Upstream { at_most: of_days(30) },
+        cleanup: Cleanup::Upstream { at_most: ERASURE_DEADLINE },
         timestamps: TimestampType::Upstream,
         writers: &[Party::Upstream, Party::Operator],
         readers: &[Party::Ingest],
@@ -343,7 +346,8 @@ pub static TABLE: [TopicSpec; 21] = {
         raw(CRM_CONTACTS),
         raw(CATALOG_ITEMS_RAW),
         raw(CAMPAIGN_OUTCOMES),
-        ours(CUSTOMER_EVENTS, Key::NodeKey, Configured, MONTH, (&[Ingest], &[Profile])),
+        // The operator, too: a replay of what `profile` refused.
+        ours(CUSTOMER_EVENTS, Key::NodeKey, Configured, MONTH, (&[Ingest, Operator], &[Profile])),
         ours(CUSTOMER_INBOX, Key::NodeKey, Configured, WEEK, (&[Profile, Catalog], &[Profile])),
         by_node(CUSTOMER_PROFILES, COMPACT, &[Public, Profile]),
         by_node("<app>.profile.state", COMPACT, &[Profile]),
@@ -418,7 +422,7 @@ mod tests {
         for spec in TABLE.iter().filter(|spec| spec.personal) {
             match spec.cleanup {
                 Cleanup::Upstream { at_most: kept } | Cleanup::Delete { retention: kept } => {
-                    assert!(kept <= of_days(30), "{}", spec.name);
+                    assert!(kept <= ERASURE_DEADLINE, "{}", spec.name);
                 }
                 // Erased by tombstone.
                 Cleanup::Compact { .. } => {}

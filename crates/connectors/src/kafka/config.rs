@@ -151,6 +151,13 @@ const PRODUCER: [(&str, &str); 5] = [
 /// Room for what a batch adds to its records: `message.max.bytes` bounds both.
 const BATCH_OVERHEAD: usize = 40_000;
 
+/// The largest batch that a producer sends whose records are at most so large: what `max.message.bytes` of a topic must
+/// let through.
+#[must_use]
+pub fn batch_limit(record_limit: usize) -> usize {
+    record_limit.saturating_add(BATCH_OVERHEAD)
+}
+
 /// One lane.
 #[derive(Clone)]
 pub struct LaneSettings {
@@ -249,7 +256,7 @@ impl LaneSettings {
         config.set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string());
         config.set("acks", "all");
         config.set("enable.idempotence", "true");
-        config.set("message.max.bytes", (self.record_limit + BATCH_OVERHEAD).to_string());
+        config.set("message.max.bytes", batch_limit(self.record_limit).to_string());
         self.with_statistics(config)
     }
 }

@@ -1,4 +1,15 @@
-//! For tools and tests: writing outside of transactions, and reading a partition from end to end.
+//! For tools and tests: questions about topics and groups, reading parts of topics, writing outside of a lane.
+
+mod ask;
+mod groups;
+mod scan;
+mod transaction;
+
+pub(super) use ask::ToolContext;
+pub use ask::{AskError, Inspector, NamedPartition, Place, View};
+pub use groups::{Group, GroupMember};
+pub use scan::{Scan, Scanned};
+pub use transaction::ToolWriter;
 
 use super::config::Cluster;
 use super::context::{Client, Voice, WriterContext};
@@ -36,6 +47,18 @@ pub struct RawRecord<'a> {
     pub time: Option<i64>,
 }
 
+fn base_record<'a>(record: &RawRecord<'a>) -> BaseRecord<'a, [u8], [u8]> {
+    let mut out = BaseRecord::<[u8], [u8]>::to(record.topic);
+    out.partition = record.partition;
+    (out.key, out.payload, out.timestamp) = (record.key, record.value, record.time);
+    if !record.headers.is_empty() {
+        let add =
+            |all: OwnedHeaders, (key, value): &(&str, &[u8])| all.insert(Header { key, value: Some(*value) });
+        out.headers = Some(record.headers.iter().fold(OwnedHeaders::new(), add));
+    }
+    out
+}
+
 /// A producer without transactions, as upstream has it: idempotent, and with the partitioner of Java clients.
 pub struct RawProducer {
     producer: BaseProducer<WriterContext>,
@@ -61,15 +84,7 @@ impl RawProducer {
     /// # Errors
     /// [`LogError::Retry`] if librdkafka does not take it.
     pub fn send(&self, record: &RawRecord<'_>) -> Result<(), LogError> {
-        let mut out = BaseRecord::<[u8], [u8]>::to(record.topic);
-        out.partition = record.partition;
-        (out.key, out.payload, out.timestamp) = (record.key, record.value, record.time);
-        if !record.headers.is_empty() {
-            let add = |all: OwnedHeaders, (key, value): &(&str, &[u8])| {
-                all.insert(Header { key, value: Some(*value) })
-            };
-            out.headers = Some(record.headers.iter().fold(OwnedHeaders::new(), add));
-        }
+        let mut out = base_record(record);
         while let Err((error, back)) = self.producer.send(out) {
             if error != KafkaError::MessageProduction(Code::QueueFull) {
                 return Err(retry("send", &error));

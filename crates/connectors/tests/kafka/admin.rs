@@ -1,5 +1,7 @@
 use crate::support::{Kafka, brokers};
-use catchment_connectors::kafka::{CleanupPolicy, Retention, TimestampType, TopicAdmin, WantedTopic, check};
+use catchment_connectors::kafka::{
+    CleanupPolicy, PartitionCount, Retention, TimestampType, TopicAdmin, WantedTopic, check,
+};
 use std::time::Duration;
 
 #[test]
@@ -11,12 +13,13 @@ fn topics_are_created_as_wanted_and_differences_are_found() {
     let admin = TopicAdmin::new(&kafka.cluster, Duration::from_secs(30)).unwrap();
     let wanted = |name: &str, cleanup| WantedTopic {
         name: format!("{}.{name}", kafka.prefix),
-        partitions: Some(3),
+        partitions: Some(PartitionCount::Exactly(3)),
         replication: Some(1),
         cleanup: Some(cleanup),
         retention: Some(Retention::Exactly(Duration::from_secs(3_600))),
         timestamps: Some(TimestampType::LogAppendTime),
         min_insync: Some(1),
+        ..WantedTopic::default()
     };
     let mut topics =
         vec![wanted("events", CleanupPolicy::Delete), wanted("profiles", CleanupPolicy::Compact)];
@@ -26,7 +29,7 @@ fn topics_are_created_as_wanted_and_differences_are_found() {
     assert_eq!(admin.create(&topics).unwrap(), names);
     assert_eq!(admin.create(&topics).unwrap(), [""; 0], "they are there");
     assert_eq!(check(&topics, &admin.describe(names.iter().copied()).unwrap()), []);
-    topics[0].partitions = Some(4);
+    topics[0].partitions = Some(PartitionCount::Exactly(4));
     topics[1].timestamps = Some(TimestampType::CreateTime);
     let found = check(&topics, &admin.describe(names.iter().copied()).unwrap());
     assert_eq!(

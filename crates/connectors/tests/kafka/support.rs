@@ -1,8 +1,8 @@
 //! A Kafka of its own for each test: topics and groups by a prefix that nobody else has.
 
 use catchment_connectors::kafka::{
-    CleanupPolicy, Cluster, KafkaLane, LaneSettings, Properties, RawProducer, RawRecord, TopicAdmin,
-    WantedTopic, read_committed,
+    CleanupPolicy, Cluster, KafkaLane, LaneSettings, PartitionCount, Properties, RawProducer, RawRecord,
+    TopicAdmin, WantedTopic, read_committed,
 };
 use catchment_runtime::conformance::{Harness, IN, topics};
 use catchment_runtime::record::{Cleanup, TopicSpec};
@@ -63,12 +63,10 @@ impl Kafka {
             };
             wanted.push(WantedTopic {
                 name: name.clone(),
-                partitions: Some(spec.partitions),
+                partitions: Some(PartitionCount::Exactly(spec.partitions)),
                 replication: Some(1),
                 cleanup: Some(cleanup),
-                retention: None,
-                timestamps: None,
-                min_insync: None,
+                ..WantedTopic::default()
             });
             table.add(TopicSpec { name, ..spec.clone() });
         }

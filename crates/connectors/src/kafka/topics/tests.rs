@@ -5,12 +5,16 @@ const DAY: Duration = Duration::from_secs(86_400);
 fn wanted() -> WantedTopic {
     WantedTopic {
         name: "customer.events".to_owned(),
-        partitions: Some(12),
+        partitions: Some(PartitionCount::Exactly(12)),
         replication: Some(3),
         cleanup: Some(CleanupPolicy::Delete),
         retention: Some(Retention::Exactly(30 * DAY)),
         timestamps: Some(TimestampType::LogAppendTime),
         min_insync: Some(2),
+        segment: Some(DAY),
+        compaction_lag: None,
+        largest_batch: Some(1_040_000),
+        is_theirs: false,
     }
 }
 
@@ -20,6 +24,8 @@ fn described() -> DescribedTopic {
         ("retention.ms", "2592000000"),
         ("message.timestamp.type", "LogAppendTime"),
         ("min.insync.replicas", "2"),
+        ("segment.ms", "3600000"),
+        ("max.message.bytes", "1048588"),
     ];
     let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     DescribedTopic { partitions: 12, replication: 3, config }
@@ -67,6 +73,8 @@ fn every_configuration_is_named_with_both_values() {
             "message.timestamp.type must be LogAppendTime, is CreateTime",
         ),
         ("min.insync.replicas", "?", "min.insync.replicas must be at least 2, is ?"),
+        ("segment.ms", "604800000", "segment.ms must be at most 86400000, is 604800000"),
+        ("max.message.bytes", "1000000", "max.message.bytes must be at least 1040000, is 1000000"),
     ] {
         assert_eq!(found(wanted(), with(key, value)), [format!("customer.events: {text}")]);
     }
@@ -87,6 +95,40 @@ fn a_compacted_topic_is_held_to_the_retention_of_its_tombstones() {
     is.config.remove("retention.ms");
     let text = "customer.events: delete.retention.ms must be 2592000000, is unknown";
     assert_eq!(found(compacted, is), [text]);
+}
+
+#[test]
+fn a_compacted_topic_must_not_keep_what_was_erased() {
+    let compacted = WantedTopic { compaction_lag: Some(30 * DAY), ..wanted() };
+    let text = "customer.events: max.compaction.lag.ms must be at most 2592000000, is 9223372036854775807";
+    assert_eq!(found(compacted, with("max.compaction.lag.ms", "9223372036854775807")), [text]);
+}
+
+#[test]
+fn what_somebody_else_decides_is_a_warning_and_its_absence_is_not() {
+    let theirs = WantedTopic {
+        is_theirs: true,
+        partitions: Some(PartitionCount::About(3)),
+        retention: Some(Retention::AtMost(DAY)),
+        ..wanted()
+    };
+    let is = BTreeMap::from([(theirs.name.clone(), described())]);
+    let found = check(std::slice::from_ref(&theirs), &is);
+    assert_eq!(
+        found.iter().map(|one| (one.what, one.is_warning)).collect::<Vec<_>>(),
+        [("retention.ms", true)]
+    );
+    assert!(!check(&[theirs], &BTreeMap::new())[0].is_warning);
+}
+
+#[test]
+fn a_topic_is_created_as_it_is_checked() {
+    let config: BTreeMap<_, _> =
+        wanted().config().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    assert!(!config.contains_key("max.message.bytes"), "the default is enough");
+    let large = WantedTopic { largest_batch: Some(5_000_000), ..wanted() };
+    let config = large.config().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    assert_eq!(found(large, DescribedTopic { config, ..described() }), [""; 0]);
 }
 
 #[test]
