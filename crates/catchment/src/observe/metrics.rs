@@ -70,7 +70,7 @@ pub fn recorder() -> anyhow::Result<PrometheusRecorder> {
 }
 
 /// Says what the metrics mean to the recorder in force, and keeps it tidy.
-fn start(handle: PrometheusHandle) -> anyhow::Result<Rendered> {
+pub(super) fn start(handle: PrometheusHandle) -> anyhow::Result<Rendered> {
     table::describe();
     metrics::gauge!(table::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let (upkeep, ended) = mpsc::channel::<()>();

@@ -96,3 +96,10 @@ fn the_page_names_the_version() {
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     assert_eq!(value_of(&page, table::BUILD_INFO, &version), 1.0);
 }
+
+#[test]
+fn a_process_records_for_one_page() {
+    let page = install().unwrap().page();
+    assert!(page.contains("# TYPE process_cpu_seconds_total counter"), "{page}");
+    assert_eq!(install().unwrap_err().to_string(), "metrics are recorded already");
+}
