@@ -1,22 +1,31 @@
 //! One lane: a log handle, its tasks, and the loop body that makes a step one transaction.
 
+mod held;
 mod input;
+mod read;
 mod report;
+mod restore;
+mod tail;
 #[cfg(test)]
 mod tests;
 
+pub use held::{Held, Hold};
+pub use report::{Kept, LaneConfig, LaneError, Order, Restored, Seat, StepReport};
+pub use restore::RestoreProgress;
+pub use tail::Tail;
+
 use crate::log::{Batch, CommitOutcome, Fence, Log, LogError};
 use crate::outcome::{Decision, decide};
-use crate::record::{Millis, NextOffset, Record, TopicPartition};
+use crate::record::{Millis, NextOffset, Offset, TopicPartition};
 use crate::task::{Step, Task};
-use input::Input;
-pub use report::{Kept, LaneConfig, LaneError, Order, Restored, Seat, StepReport};
+use input::{Barrier, Input};
+use read::Stumble;
+use restore::Restoration;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    Restoring,
     Running,
     /// State is undone, but the log still has to be set back.
     Rewinding,
@@ -32,9 +41,20 @@ enum Death {
     MustRestore,
 }
 
+/// What a task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing yet: its state is being read back.
+    Restoring,
+    Running,
+    /// Nothing for the life of the lane: its partitions are held.
+    Stopped,
+}
+
 #[derive(Debug)]
 struct Slot<T> {
     task: T,
+    state: State,
     /// `now` as the task left it. Kept per task: with an event clock each has a time of its own.
     now: Millis,
     /// `now` at the last commit.
@@ -55,23 +75,28 @@ impl<T: Task> Slot<T> {
         self.wrote |= step.outbox.len() > before;
         result
     }
-}
 
-#[derive(Debug)]
-struct Changelog {
-    task: usize,
-    at: TopicPartition,
-    position: NextOffset,
-    target: NextOffset,
+    fn is_running(&self) -> bool {
+        self.state == State::Running
+    }
+
+    fn is_restoring(&self) -> bool {
+        self.state == State::Restoring
+    }
 }
 
 /// A log handle and the tasks of its partitions.
 ///
-/// Life: [`new`](Lane::new), [`restore`](Lane::restore), then [`step`](Lane::step) again and again, with the clock
-/// and the waiting done by the caller. After [`LaneError::Fenced`] or [`LaneError::MustRestore`] it is dropped and a
-/// new one made; a crash is the same without the error. After [`LogError::Reassigned`] it is taken apart
-/// ([`dissolve`](Lane::dissolve)), its log told to [`reassign`](Log::reassign), and put together again
-/// ([`assemble`](Lane::assemble)) with the tasks that stay and new ones for what was gained.
+/// Life: [`new`](Lane::new), then [`step`](Lane::step) again and again, and [`restore_some`](Lane::restore_some) in
+/// between until [`is_restored`](Lane::is_restored), with the clock and the waiting done by the caller. After
+/// [`LaneError::Fenced`] or [`LaneError::MustRestore`] it is dropped and a new one made; a crash is the same without
+/// the error. After [`LogError::Reassigned`] it is taken apart ([`dissolve`](Lane::dissolve)), its log told to
+/// [`reassign`](Log::reassign), and put together again ([`assemble`](Lane::assemble)) with the tasks that stay and new
+/// ones for what was gained.
+///
+/// What can't go on stops alone: a partition is [held](Lane::held) while the others are read, a task is
+/// [restored](Lane::restoring) while the others run. With [`Order::Arrival`] there is less to gain: a partition that
+/// waits, or a task that is restored, holds the whole lane back, since the arrival of its next record is not known.
 #[derive(Debug)]
 pub struct Lane<L: Log, T: Task> {
     log: L,
@@ -85,13 +110,21 @@ pub struct Lane<L: Log, T: Task> {
     sent: Vec<(TopicPartition, NextOffset)>,
     report: StepReport,
     phase: Phase,
-    restoring: VecDeque<Changelog>,
+    /// Tasks without their state, in the order they get it.
+    restoring: VecDeque<Restoration>,
+    /// The record that was processed last in this step, by the place of its input.
+    last: Option<(usize, Offset)>,
+    /// Records of a step, at most, while one is looked for whose result is too large.
+    cap: Option<usize>,
+    /// The next commit carries the offset of every partition.
+    recommit: bool,
 }
 
 impl<L: Log, T: Task> Lane<L, T> {
     /// A lane with its tasks, which are empty as made; `task_of` says which task (by its place in `tasks`) a
     /// partition belongs to, and is asked once for each assigned partition. A partition without a committed offset is
-    /// read from its earliest record.
+    /// read from its earliest record, if its task has no state: else it is held ([`Hold::NoOffset`]). The first
+    /// transaction of a task commits an offset of each of its partitions, so that this can be told apart.
     ///
     /// # Errors
     /// [`LaneError::Wiring`]; [`LaneError::Log`].
@@ -116,24 +149,17 @@ impl<L: Log, T: Task> Lane<L, T> {
     ) -> Result<Self, LaneError> {
         let inputs = input::inputs(&mut log, seats.len(), task_of)?;
         let by_partition = inputs.iter().enumerate().map(|(index, input)| (input.at, index)).collect();
-        let mut restoring = VecDeque::new();
-        let mut slots = Vec::with_capacity(seats.len());
-        for (index, seat) in seats.into_iter().enumerate() {
+        let kept: Vec<bool> = seats.iter().map(|seat| matches!(seat, Seat::Kept(_))).collect();
+        let slots = seats.into_iter().map(|seat| {
             let (task, now) = match seat {
                 Seat::Kept(kept) => (kept.task, kept.now),
-                Seat::New(task) => {
-                    for at in task.changelogs() {
-                        let (position, target) = (log.earliest(at)?, log.high_watermark(at)?);
-                        restoring.push_back(Changelog { task: index, at, position, target });
-                    }
-                    (task, 0)
-                }
+                Seat::New(task) => (task, 0),
             };
-            slots.push(Slot { task, now, now_before: now, wrote: false });
-        }
-        Ok(Lane {
+            Slot { task, state: State::Running, now, now_before: now, wrote: false }
+        });
+        let mut lane = Lane {
             log,
-            slots,
+            slots: slots.collect(),
             inputs,
             by_partition,
             config,
@@ -141,82 +167,39 @@ impl<L: Log, T: Task> Lane<L, T> {
             step: Step::new(),
             sent: Vec::new(),
             report: StepReport::default(),
-            phase: Phase::Restoring,
-            restoring,
-        })
+            phase: Phase::Running,
+            restoring: VecDeque::new(),
+            last: None,
+            cap: None,
+            recommit: false,
+        };
+        lane.seat(&kept)?;
+        Ok(lane)
     }
 
     /// The log handle and the tasks, by place, each with its state as of the last commit; `None` for a task whose
     /// state is not that (not restored to its end, or a commit is not settled): it is to be made anew.
     #[must_use]
     pub fn dissolve(self) -> (L, Vec<Option<Kept<T>>>) {
-        let settled = matches!(self.phase, Phase::Restoring | Phase::Running | Phase::Rewinding);
-        let unfinished: Vec<usize> = self.restoring.iter().map(|changelog| changelog.task).collect();
-        let keep = |(index, slot): (usize, Slot<T>)| {
-            (settled && !unfinished.contains(&index))
-                .then_some(Kept { task: slot.task, now: slot.now_before })
+        let settled = matches!(self.phase, Phase::Running | Phase::Rewinding);
+        // A kept task is not asked whether it has state without an offset, so that is asked anew.
+        let no_offset = |task| self.inputs.iter().any(|input| input.task == task && !input.has_offset());
+        let keep = |(task, slot): (usize, Slot<T>)| {
+            let whole = settled && slot.is_running() && !no_offset(task);
+            whole.then_some(Kept { task: slot.task, now: slot.now_before })
         };
         (self.log, self.slots.into_iter().enumerate().map(keep).collect())
     }
 
-    /// Reads all state back. Can be called again after [`LaneError::RestoreHeld`] and goes on from there.
-    ///
-    /// # Errors
-    /// [`LaneError::RestoreHeld`], [`LaneError::Unreadable`], [`LaneError::Log`].
-    pub fn restore(&mut self) -> Result<(), LaneError> {
-        loop {
-            match self.restore_some()? {
-                Restored::Done => return Ok(()),
-                Restored::More => {}
-                Restored::Held { at, position, target } => {
-                    return Err(LaneError::RestoreHeld { at, position, target });
-                }
-            }
-        }
-    }
-
-    /// Reads at most one batch of state back, so that the caller can do something else in between.
-    ///
-    /// A changelog is read to the high watermark that a `read_uncommitted` reader saw when the lane was made, but
-    /// its records are read committed.
-    ///
-    /// # Errors
-    /// [`LaneError::Unreadable`] (a stored record can't be decoded: the start is refused), [`LaneError::Log`].
-    pub fn restore_some(&mut self) -> Result<Restored, LaneError> {
-        let Some(changelog) = self.restoring.front_mut() else {
-            if self.phase == Phase::Restoring {
-                self.phase = Phase::Running;
-            }
-            return Ok(Restored::Done);
-        };
-        let Changelog { at, position, target, .. } = *changelog;
-        if position < target {
-            let read = self.log.restore(at, position, &self.config.limits, &mut self.batch)?;
-            let task = &mut self.slots[changelog.task].task;
-            for record in self.batch.iter() {
-                task.restore(&record).map_err(|unreadable| LaneError::Unreadable {
-                    at,
-                    offset: record.offset,
-                    unreadable,
-                })?;
-            }
-            changelog.position = read.position;
-            if read.position < target {
-                let held = Restored::Held { at, position: read.position, target };
-                return Ok(if read.at_end { held } else { Restored::More });
-            }
-        }
-        self.restoring.pop_front();
-        Ok(Restored::More)
-    }
-
-    /// One step: read a batch, decide record by record, advance, flush, commit, and only then run the effects.
+    /// One step: read a batch, decide record by record, advance, flush, commit, and only then run the effects. It
+    /// may be called while tasks are being restored: they, and their partitions, are left out.
     ///
     /// `now` is the wall clock's value, given by the edge; `None` leaves the time to the tasks (event clock): what a
     /// task sets stays from record to record and from step to step, and is undone with the step. A new lane begins
     /// at 0.
     ///
-    /// A step that was not committed is no error: see [`StepReport::aborted`].
+    /// A step that was not committed is no error: see [`StepReport::aborted`]. Nor is a partition that can't go on: see
+    /// [`held`](Lane::held).
     ///
     /// # Errors
     /// See [`LaneError`]. After any error nothing of the step has taken effect, or it is not known yet whether it has,
@@ -227,19 +210,29 @@ impl<L: Log, T: Task> Lane<L, T> {
         effects: &mut dyn FnMut(T::Effect),
     ) -> Result<StepReport, LaneError> {
         match self.phase {
-            Phase::Restoring => return Err(LaneError::NotRestored),
             Phase::Dead(Death::Fenced(fence)) => return Err(LaneError::Fenced(fence)),
             Phase::Dead(Death::MustRestore) => return Err(LaneError::MustRestore),
             Phase::Unsettled => return self.settle(effects),
             Phase::Rewinding => self.rewind()?,
             Phase::Running => {}
         }
-        self.begin(now);
-        let outcome = match self.decide().and_then(|()| self.commit()) {
+        self.inputs.iter_mut().for_each(|input| input.held_now = false);
+        // Every round but the last finds a record that can't be taken, and goes on without it.
+        let mut rounds = self.inputs.len();
+        while let Some((input, barrier)) = self.attempt(now)? {
+            self.undo()?;
+            self.inputs[input].barrier = Some(barrier);
+            if rounds == 0 {
+                return self.abort("records that can't be read, again and again".to_owned());
+            }
+            rounds -= 1;
+        }
+        let outcome = match self.commit() {
             Ok(outcome) => outcome,
+            Err(LogError::TooLarge { at, bytes, limit }) => return self.too_large(at, bytes, limit),
             Err(error) => {
                 self.undo()?;
-                return Err(error);
+                return Err(error.into());
             }
         };
         match outcome {
@@ -256,9 +249,20 @@ impl<L: Log, T: Task> Lane<L, T> {
         }
     }
 
+    /// Reads and decides. After an error the step is undone; after a record that can't be taken it is to be.
+    fn attempt(&mut self, now: Option<Millis>) -> Result<Option<Stumble>, LaneError> {
+        self.begin(now);
+        let decided = self.decide();
+        if decided.is_err() {
+            self.undo()?;
+        }
+        decided
+    }
+
     fn begin(&mut self, now: Option<Millis>) {
         self.step.clear();
         self.report = StepReport::default();
+        self.last = None;
         for slot in &mut self.slots {
             slot.wrote = false;
             slot.now = now.unwrap_or(slot.now);
@@ -266,101 +270,75 @@ impl<L: Log, T: Task> Lane<L, T> {
     }
 
     /// Everything between the last commit and this one that can change state.
-    fn decide(&mut self) -> Result<(), LaneError> {
-        match self.config.order {
-            Order::Offset => self.read_as_polled()?,
-            Order::Arrival => self.read_by_arrival()?,
+    fn decide(&mut self) -> Result<Option<Stumble>, LaneError> {
+        if let Some(stumble) = self.read()? {
+            return Ok(Some(stumble));
         }
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_running()) {
             slot.run(&mut self.step, T::advance);
         }
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_running()) {
             slot.run(&mut self.step, T::flush);
         }
         self.report.outputs = self.step.outbox.len();
         self.report.output_bytes = self.step.outbox.bytes();
-        Ok(())
-    }
-
-    fn read_as_polled(&mut self) -> Result<(), LaneError> {
-        let limits = self.config.limits;
-        self.log.poll(&limits, &mut self.batch)?;
-        for record in self.batch.iter() {
-            let at = record.topic_partition();
-            let index = *self.by_partition.get(&at).ok_or(LogError::NotAssigned { at })?;
-            process(&mut self.slots, &mut self.inputs[index], &record, &mut self.step)?;
-        }
-        self.report.records = self.batch.len();
-        self.report.bytes = self.batch.bytes();
-        // A batch ends before the record that would pass the limit, so one that is nearly full may have more behind it.
-        self.report.full = self.batch.len() >= limits.records || self.batch.bytes() > limits.bytes / 2;
-        Ok(())
-    }
-
-    fn read_by_arrival(&mut self) -> Result<(), LaneError> {
-        let limits = self.config.limits;
-        self.refill()?;
-        while let Some(first) = input::first(&self.inputs) {
-            let size = self.inputs[first].head_size();
-            let over = self.report.records >= limits.records || self.report.bytes + size > limits.bytes;
-            if over && self.report.records > 0 {
-                self.report.full = true;
-                break;
-            }
-            // The queue is taken out while its record is processed, since the rest of the input changes with it.
-            let input = &mut self.inputs[first];
-            let queue = std::mem::take(&mut input.queue);
-            let result = match queue.get(input.head) {
-                Some(record) => process(&mut self.slots, input, &record, &mut self.step),
-                None => Ok(()),
-            };
-            input.queue = queue;
-            result?;
-            self.report.records += 1;
-            self.report.bytes += size;
-            if input.drop_head() {
-                self.refill()?;
-            } else {
-                input.compete(&mut self.slots[input.task].task);
-            }
-        }
-        Ok(())
-    }
-
-    /// Fetches for every partition of which nothing is at hand. If one got something, those found empty before are
-    /// asked again: what came to them before it must not be missed, or the order would depend on the moment.
-    fn refill(&mut self) -> Result<(), LaneError> {
-        loop {
-            let mut found = false;
-            for input in self.inputs.iter_mut().filter(|input| input.queue.is_empty()) {
-                self.log.poll_partition(input.at, &self.config.limits, &mut input.queue)?;
-                if !input.queue.is_empty() {
-                    found = true;
-                    input.compete(&mut self.slots[input.task].task);
-                }
-            }
-            if !found {
-                return Ok(());
-            }
-        }
+        Ok(None)
     }
 
     /// Commits what the step wrote, with an offset of every task that wrote, also where nothing was read: that is
     /// what fences a lane that lost its partitions.
-    fn commit(&mut self) -> Result<CommitOutcome, LaneError> {
-        self.sent.clear();
-        self.sent
-            .extend(self.inputs.iter().filter(|input| input.has_moved()).map(|input| (input.at, input.next)));
-        for (index, slot) in self.slots.iter().enumerate() {
-            let mut of_task = self.inputs.iter().filter(|input| input.task == index);
-            if slot.wrote && !of_task.clone().any(Input::has_moved) {
-                self.sent.extend(of_task.next().map(|input| (input.at, input.next)));
-            }
-        }
+    fn commit(&mut self) -> Result<CommitOutcome, LogError> {
+        self.collect_offsets();
         if self.sent.is_empty() && self.step.outbox.is_empty() {
             return Ok(CommitOutcome::Committed);
         }
-        Ok(self.log.commit(&self.step.outbox, &self.sent)?)
+        self.log.commit(&self.step.outbox, &self.sent)
+    }
+
+    fn collect_offsets(&mut self) {
+        self.sent.clear();
+        let all = self.recommit;
+        let chosen = self.inputs.iter().filter(|input| input.has_moved() || all && input.has_offset());
+        self.sent.extend(chosen.map(|input| (input.at, input.next)));
+        for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.is_running()) {
+            let of_task = || self.inputs.iter().filter(|input| input.task == index && input.has_offset());
+            let moved = of_task().any(Input::has_moved);
+            if all || !(slot.wrote || moved) {
+                continue;
+            }
+            // Whoever finds state later must find the offset of each partition that it was made from.
+            let first_time = of_task().filter(|input| input.committed.is_none() && !input.has_moved());
+            let before = self.sent.len();
+            self.sent.extend(first_time.map(|input| (input.at, input.next)));
+            if !moved && self.sent.len() == before {
+                self.sent.extend(of_task().next().map(|input| (input.at, input.next)));
+            }
+        }
+    }
+
+    /// A result was above the limit of the log. What it came of is looked for by smaller and smaller steps; once it is
+    /// found, its partition is held there.
+    fn too_large(
+        &mut self,
+        output: TopicPartition,
+        bytes: usize,
+        limit: usize,
+    ) -> Result<StepReport, LaneError> {
+        let (records, last) = (self.report.records, self.last);
+        self.undo()?;
+        let error = LogError::TooLarge { at: output, bytes, limit };
+        match (records, last) {
+            (1, Some((input, offset))) => {
+                let why = Hold::TooLarge { offset, output, bytes, limit };
+                self.inputs[input].barrier = Some(Barrier { offset, why });
+                self.cap = None;
+            }
+            (2.., _) => self.cap = Some(records / 2),
+            // It came of no record: a timer. There is nothing to hold.
+            _ => return Err(error.into()),
+        }
+        self.report.aborted = Some(error.to_string());
+        Ok(self.report.clone())
     }
 
     /// The transaction is known to be committed.
@@ -370,16 +348,19 @@ impl<L: Log, T: Task> Lane<L, T> {
                 self.inputs[*index].commit(*offset);
             }
         }
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_running()) {
             slot.task.committed();
             slot.now_before = slot.now;
         }
+        self.recommit &= self.sent.is_empty();
+        self.cap = self.cap.map(|cap| cap * 2).filter(|cap| *cap < self.config.limits.records);
         self.phase = Phase::Running;
         self.step.outbox.clear();
         for effect in self.step.effects.drain(..) {
             effects(effect);
         }
         self.report.committed = true;
+        self.report.held = self.inputs.iter().filter(|input| input.held_now && input.held.is_some()).count();
         self.report.clone()
     }
 
@@ -392,7 +373,7 @@ impl<L: Log, T: Task> Lane<L, T> {
 
     fn undo(&mut self) -> Result<(), LaneError> {
         self.step.clear();
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_running()) {
             if slot.task.aborted().is_err() {
                 self.phase = Phase::Dead(Death::MustRestore);
                 return Err(LaneError::MustRestore);
@@ -408,6 +389,9 @@ impl<L: Log, T: Task> Lane<L, T> {
         for input in &mut self.inputs {
             input.rewind();
             self.log.seek(input.at, input.next)?;
+            if input.held.is_none() && self.slots[input.task].is_running() {
+                self.log.release(input.at)?;
+            }
         }
         self.phase = Phase::Running;
         Ok(())
@@ -431,6 +415,32 @@ impl<L: Log, T: Task> Lane<L, T> {
         }
     }
 
+    /// The partitions that are not read on, in order of topic and partition. What waits shows in the step that met it;
+    /// so does everything else.
+    pub fn held(&self) -> impl Iterator<Item = &Held> {
+        self.inputs.iter().filter_map(|input| input.held.as_ref())
+    }
+
+    /// Partitions that are [waiting](Hold::Waiting) are read again from the next step on, which asks their tasks again.
+    /// How long they wait is the owner's decision.
+    ///
+    /// # Errors
+    /// [`LaneError::Log`].
+    pub fn retry(&mut self) -> Result<(), LaneError> {
+        for input in self.inputs.iter_mut().filter(|input| input.is_waiting()) {
+            self.log.release(input.at)?;
+            input.held = None;
+        }
+        Ok(())
+    }
+
+    /// The next step commits the offset of every partition, also where nothing was read. Brokers forget the offset of a
+    /// partition that nothing was committed for during `offsets.retention.minutes` (7 days), if the group does not
+    /// subscribe to its topic: the owner calls this once in a while, well before.
+    pub fn recommit(&mut self) {
+        self.recommit = true;
+    }
+
     /// The tasks, by place.
     pub fn tasks(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().map(|slot| &slot.task)
@@ -451,20 +461,4 @@ impl<L: Log, T: Task> Lane<L, T> {
     pub fn positions(&self) -> impl Iterator<Item = (TopicPartition, NextOffset)> {
         self.inputs.iter().map(|input| (input.at, input.next))
     }
-}
-
-fn process<T: Task>(
-    slots: &mut [Slot<T>],
-    input: &mut Input,
-    record: &Record<'_>,
-    step: &mut Step<T::Effect>,
-) -> Result<(), LaneError> {
-    let slot = &mut slots[input.task];
-    slot.run(step, |task, step| task.process(record, step)).map_err(|unreadable| LaneError::Unreadable {
-        at: input.at,
-        offset: record.offset,
-        unreadable,
-    })?;
-    input.next = record.offset.next();
-    Ok(())
 }

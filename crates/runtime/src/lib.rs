@@ -19,12 +19,14 @@ pub mod task;
 pub mod watermark;
 
 pub use embedded::{EmbeddedLane, EmbeddedLog, OwnedRecord};
-pub use lane::{Kept, Lane, LaneConfig, LaneError, Order, Restored, Seat, StepReport};
-pub use log::{Batch, BatchLimits, CommitOutcome, Log, LogError, Reassignment};
+pub use lane::{
+    Held, Hold, Kept, Lane, LaneConfig, LaneError, Order, RestoreProgress, Restored, Seat, StepReport, Tail,
+};
+pub use log::{Batch, BatchLimits, CommitOutcome, End, Log, LogError, Reassignment};
 pub use outbox::{OutRecord, Outbox};
 pub use record::{
     Headers, Millis, NextOffset, Offset, Partition, Record, TopicId, TopicPartition, TopicTable,
 };
 pub use state::{Dedup, Stored, Table, TimerIndex};
-pub use task::{Step, Task, Unreadable};
+pub use task::{Readiness, Step, Task, Unreadable};
 pub use watermark::Watermarks;

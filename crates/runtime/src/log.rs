@@ -8,9 +8,14 @@
 //! group. So whatever it reads afterwards (committed offsets, high watermarks) can't be changed any more by the
 //! owner before.
 
+mod error;
+
+pub use error::{Fence, LogError};
+
 use crate::outbox::Outbox;
 use crate::record::{Headers, Millis, NextOffset, Offset, Record, TopicPartition};
 use std::ops::Range;
+use std::time::Duration;
 
 /// How much one read may bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,74 +168,6 @@ pub enum CommitOutcome {
     Fenced(Fence),
 }
 
-/// Who fenced a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fence {
-    /// A newer producer of the same transactional id.
-    Producer,
-    /// The group: partitions of the lane belong to another member now.
-    Group,
-}
-
-/// Why the log could not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
-    /// A record above the limit of the log. Repeating gives the same, so the lane stops; nothing of the transaction
-    /// is committed.
-    #[error("record of {bytes} bytes for topic {} partition {} is above the limit of {limit}", at.topic.0, at.partition)]
-    TooLarge {
-        /// Where it was to go.
-        at: TopicPartition,
-        /// Its size ([`record_size`]).
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// No such topic or partition.
-    #[error("topic {} has no partition {}", at.topic.0, at.partition)]
-    UnknownPartition {
-        /// What was asked for.
-        at: TopicPartition,
-    },
-    /// The partition is none of this lane's.
-    #[error("topic {} partition {} is not assigned to this lane", at.topic.0, at.partition)]
-    NotAssigned {
-        /// What was asked for.
-        at: TopicPartition,
-    },
-    /// Retention overtook the reader: the records between were deleted before they were read. Never skipped
-    /// silently.
-    #[error("topic {} partition {}: offsets {} to {} are gone", at.topic.0, at.partition, position.0, earliest.0)]
-    OutOfRange {
-        /// The partition.
-        at: TopicPartition,
-        /// Where the reader stood.
-        position: NextOffset,
-        /// What is left starts here.
-        earliest: NextOffset,
-    },
-    /// A transaction without an offset: the log would not check that the lane still owns its partitions.
-    #[error("a transaction needs at least one offset, which is what fences it")]
-    NoOffsets,
-    /// Not now: ask again after a while.
-    #[error("not now: {reason}")]
-    Retry {
-        /// Why.
-        reason: String,
-    },
-    /// The group is about to change what this lane owns. Nothing was read, and everything committed so far stands;
-    /// [`Log::reassign`] takes the change up. Said again and again until then, by [`Log::poll`],
-    /// [`Log::poll_partition`] and [`Log::restore`].
-    #[error("the group changes the assignment")]
-    Reassigned,
-    /// The handle can't be used any more: drop it and make a new one.
-    #[error("the log handle is broken: {reason}")]
-    Fatal {
-        /// Why.
-        reason: String,
-    },
-}
-
 /// How far a restore has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restoring {
@@ -238,6 +175,19 @@ pub struct Restoring {
     pub position: NextOffset,
     /// Nothing more is visible to a `read_committed` reader at this moment.
     pub at_end: bool,
+}
+
+/// Where a partition ends, and how far this lane has come in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The end as a `read_uncommitted` reader sees it: markers and open transactions included.
+    pub high_watermark: NextOffset,
+    /// The end of what is decided, which is all that this lane can read now (the last stable offset).
+    pub decided: NextOffset,
+    /// Everything before this was handed out, or is a marker, or was aborted. At or behind `decided`: nothing that is
+    /// decided is left. It may lag behind what is known to be invisible (a marker that was not fetched yet), and never
+    /// passes over a record.
+    pub passed: NextOffset,
 }
 
 /// What changed of a lane's assignment, each in order of topic and partition.
@@ -276,17 +226,18 @@ pub trait Log {
     /// [`LogError::Retry`]: call it again; [`LogError::Fatal`].
     fn reassign(&mut self) -> Result<Reassignment, LogError>;
 
-    /// Replaces the batch by the next records of the assigned partitions, each partition in order of offset. Nothing
-    /// there: an empty batch. The first call reads on from the committed offset, or from the earliest record where
-    /// there is none.
+    /// Replaces the batch by the next records of the assigned partitions that are not [held](Log::hold), each
+    /// partition in order of offset. Nothing there: an empty batch. The first call reads on from the committed offset,
+    /// or from the earliest record where there is none.
     ///
     /// # Errors
-    /// [`LogError::OutOfRange`], again and again until [`seek`](Log::seek): a gap in the input is never passed over
-    /// silently. [`LogError::Reassigned`], again and again until [`reassign`](Log::reassign).
+    /// [`LogError::OutOfRange`], again and again until [`seek`](Log::seek) or [`hold`](Log::hold): a gap in the input is
+    /// never passed over silently. [`LogError::Reassigned`], again and again until [`reassign`](Log::reassign).
+    /// [`LogError::Retry`], [`LogError::Denied`].
     fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError>;
 
     /// As [`poll`](Log::poll), of one partition only; what was fetched of others waits. For lanes that read in order
-    /// of arrival. An empty batch says that the partition had nothing when it was asked.
+    /// of arrival. An empty batch says that the partition had nothing when it was asked, or is held.
     ///
     /// # Errors
     /// As [`poll`](Log::poll), and [`LogError::NotAssigned`].
@@ -297,7 +248,35 @@ pub trait Log {
         batch: &mut Batch,
     ) -> Result<(), LogError>;
 
-    /// The next poll reads this partition from there.
+    /// How long [`poll`](Log::poll) and [`await_records`](Log::await_records) may wait for a first record; they return as
+    /// soon as there is one. A log that never waits (the embedded one) has no use for it.
+    fn set_poll_wait(&mut self, wait: Duration) {
+        let _ = wait;
+    }
+
+    /// Waits until there may be something to read in a partition that is not held, and hands nothing out. False:
+    /// nothing came in time. It serves the log's clients as [`poll`](Log::poll) does, so a lane that must not read yet
+    /// calls this instead.
+    ///
+    /// # Errors
+    /// As [`poll`](Log::poll), without [`LogError::OutOfRange`].
+    fn await_records(&mut self) -> Result<bool, LogError>;
+
+    /// Reads no more of this partition until [`release`](Log::release): its records are neither handed out nor fetched,
+    /// and a gap in it is not told. What was fetched of other partitions stays. Of a partition that is held already:
+    /// nothing happens.
+    ///
+    /// # Errors
+    /// [`LogError::NotAssigned`].
+    fn hold(&mut self, at: TopicPartition) -> Result<(), LogError>;
+
+    /// Reads this partition again, from its position on. Of a partition that is not held: nothing happens.
+    ///
+    /// # Errors
+    /// [`LogError::NotAssigned`].
+    fn release(&mut self, at: TopicPartition) -> Result<(), LogError>;
+
+    /// The next poll reads this partition from there. A held partition stays held.
     ///
     /// # Errors
     /// [`LogError::NotAssigned`].
@@ -343,12 +322,20 @@ pub trait Log {
     /// [`LogError::UnknownPartition`].
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError>;
 
+    /// Where these partitions of the lane end, in the order asked, as the log knows it at this moment: asked for, never
+    /// remembered.
+    ///
+    /// # Errors
+    /// [`LogError::NotAssigned`], [`LogError::Retry`].
+    fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError>;
+
     /// Replaces the batch by committed records of any partition, from `from` on, apart from what is polled. The
     /// position that comes back passes over markers and aborted records, so that it reaches the high watermark also
     /// where the last entry is a marker.
     ///
     /// # Errors
-    /// [`LogError::UnknownPartition`], [`LogError::Retry`], [`LogError::Reassigned`].
+    /// [`LogError::UnknownPartition`], [`LogError::Retry`], [`LogError::Reassigned`]; [`LogError::OutOfRange`] if
+    /// retention has overtaken `from`.
     fn restore(
         &mut self,
         at: TopicPartition,

@@ -1,5 +1,7 @@
 //! What a log holds: topics, partitions, offsets, records.
 
+use std::fmt;
+
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z (negative before).
 pub type Millis = i64;
 
@@ -35,6 +37,20 @@ pub struct TopicPartition {
     pub topic: TopicId,
     /// The partition.
     pub partition: Partition,
+}
+
+/// A partition as a message names it: by the topic's name where a table is at hand, else by its number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Named<'a>(pub(crate) TopicPartition, pub(crate) Option<&'a TopicTable>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TopicPartition { topic, partition } = self.0;
+        match self.1.and_then(|table| table.get(topic)) {
+            Some(spec) => write!(f, "topic {} partition {partition}", spec.name),
+            None => write!(f, "topic {} partition {partition}", topic.0),
+        }
+    }
 }
 
 /// How a topic forgets.
@@ -98,6 +114,12 @@ impl TopicTable {
     #[must_use]
     pub fn spec(&self, id: TopicId) -> &TopicSpec {
         &self.specs[usize::from(id.0)]
+    }
+
+    /// What is known of a topic, if it is in this table.
+    #[must_use]
+    pub fn get(&self, id: TopicId) -> Option<&TopicSpec> {
+        self.specs.get(usize::from(id.0))
     }
 
     /// All topics, in the order they were added.

@@ -70,6 +70,15 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
+/// Whether a task can decide about a record now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// All that it needs is at hand.
+    Ready,
+    /// Something from outside is missing (a schema), and somebody has been asked for it. The record's partition waits.
+    Wait,
+}
+
 /// A task of a role: pure functions over (state, record, now) giving state changes and outputs.
 ///
 /// Between two commits the lane calls [`process`](Task::process) for each record, [`advance`](Task::advance) as time
@@ -79,10 +88,18 @@ pub trait Task {
     /// What is to happen after a commit: counts, requests, deliveries.
     type Effect;
 
+    /// Whether all that is needed from outside to decide about this record is at hand. Asked before
+    /// [`arrival`](Task::arrival) and [`process`](Task::process) of it, any number of times; it must have no effect that
+    /// a decision could show. What is ready once stays ready for the step.
+    fn ready(&mut self, _record: &Record<'_>) -> Readiness {
+        Readiness::Ready
+    }
+
     /// Decides about one record. A record that can't be taken is a decision too (a dead letter), never a panic.
     ///
     /// # Errors
-    /// A record of our own making that can't be decoded stops its partition.
+    /// A record of our own making that can't be decoded stops its partition: the step is undone, whatever this call
+    /// wrote, and taken again up to this record.
     fn process(&mut self, record: &Record<'_>, step: &mut Step<Self::Effect>) -> Result<(), Unreadable>;
 
     /// Fires what is due at `step.now`. Called once a step, also when nothing was read.

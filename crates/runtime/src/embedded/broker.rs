@@ -1,7 +1,7 @@
 //! The state behind the handles: partitions, producers, groups.
 
 use super::partition::{Append, PartitionLog, TxnId};
-use crate::log::{Batch, BatchLimits, Fence, LogError, Restoring, record_size};
+use crate::log::{Batch, BatchLimits, End, Fence, LogError, Restoring, record_size};
 use crate::outbox::Outbox;
 use crate::record::{Cleanup, Headers, Millis, NextOffset, Offset, TopicPartition, TopicTable};
 use std::cmp::Reverse;
@@ -263,28 +263,29 @@ impl Broker {
 
     // ---- reading ----
 
-    /// Reads the partitions merged in the order of their appends, so that what a reader of several partitions sees
-    /// depends on the log alone and no partition starves. Positions move over what was read and what never shows.
+    /// Reads the partitions that are not held, merged in the order of their appends, so that what a reader of several
+    /// partitions sees depends on the log alone and no partition starves. Positions move over what was read and what
+    /// never shows.
     pub(super) fn fetch(
         &self,
-        positions: &mut [(TopicPartition, NextOffset)],
+        cursors: &mut [Cursor],
         limits: &BatchLimits,
         batch: &mut Batch,
     ) -> Result<(), LogError> {
         batch.clear();
-        let mut heads = BinaryHeap::with_capacity(positions.len());
-        for (index, (at, position)) in positions.iter_mut().enumerate() {
-            let partition = self.partition(*at)?;
-            if *position < partition.earliest() {
-                let earliest = partition.earliest();
-                return Err(LogError::OutOfRange { at: *at, position: *position, earliest });
+        let mut heads = BinaryHeap::with_capacity(cursors.len());
+        for (index, cursor) in cursors.iter_mut().enumerate().filter(|(_, cursor)| !cursor.held) {
+            let partition = self.partition(cursor.at)?;
+            let (at, position, earliest) = (cursor.at, cursor.next, partition.earliest());
+            if position < earliest {
+                return Err(LogError::OutOfRange { at, position, earliest });
             }
-            push_head(&mut heads, partition, position, index);
+            push_head(&mut heads, partition, &mut cursor.next, index);
         }
         while let Some(Reverse((_, index))) = heads.pop() {
-            let (at, position) = &mut positions[index];
-            let partition = self.partition(*at)?;
-            let Ok((offset, stored)) = partition.next_visible(*position) else {
+            let cursor = &mut cursors[index];
+            let partition = self.partition(cursor.at)?;
+            let Ok((offset, stored)) = partition.next_visible(cursor.next) else {
                 continue;
             };
             if !batch.has_room(limits, stored.size()) {
@@ -292,10 +293,31 @@ impl Broker {
             }
             let place = partition.place(offset, stored);
             batch.push(place, stored.key(), stored.value(), stored.headers.clone());
-            *position = offset.next();
-            push_head(&mut heads, partition, position, index);
+            cursor.next = offset.next();
+            push_head(&mut heads, partition, &mut cursor.next, index);
         }
         Ok(())
+    }
+
+    /// True if [`fetch`](Self::fetch) would not come back empty.
+    pub(super) fn has_something(&self, cursors: &[Cursor]) -> Result<bool, LogError> {
+        for cursor in cursors.iter().filter(|cursor| !cursor.held) {
+            let partition = self.partition(cursor.at)?;
+            if cursor.next < partition.earliest() || partition.next_visible(cursor.next).is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn end_of(&self, cursor: &Cursor) -> Result<End, LogError> {
+        let partition = self.partition(cursor.at)?;
+        let passed = match partition.next_visible(cursor.next) {
+            Err(end) if cursor.next >= partition.earliest() => end.position,
+            _ => cursor.next,
+        };
+        let (high_watermark, decided) = (partition.high_watermark(), partition.last_stable());
+        Ok(End { high_watermark, decided, passed })
     }
 
     pub(super) fn restore(
@@ -334,6 +356,14 @@ impl Broker {
         }
         dropped
     }
+}
+
+/// Where a lane stands in a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor {
+    pub(super) at: TopicPartition,
+    pub(super) next: NextOffset,
+    pub(super) held: bool,
 }
 
 /// A member of a group.

@@ -1,8 +1,8 @@
 //! The embedded log as one lane sees it.
 
-use super::broker::{Broker, Fault, Member, ProducerHandle};
+use super::broker::{Broker, Cursor, Fault, Member, ProducerHandle};
 use super::{EmbeddedLog, fenced};
-use crate::log::{Batch, BatchLimits, CommitOutcome, Fence, Log, LogError, Reassignment, Restoring};
+use crate::log::{Batch, BatchLimits, CommitOutcome, End, Fence, Log, LogError, Reassignment, Restoring};
 use crate::outbox::Outbox;
 use crate::record::{NextOffset, TopicPartition};
 
@@ -13,7 +13,8 @@ pub struct EmbeddedLane {
     member: Member,
     producer: ProducerHandle,
     assignment: Vec<TopicPartition>,
-    positions: Vec<(TopicPartition, NextOffset)>,
+    /// In the order of the assignment.
+    cursors: Vec<Cursor>,
     must_recover: bool,
     offered: Option<Vec<TopicPartition>>,
 }
@@ -31,14 +32,15 @@ impl EmbeddedLane {
         }
         let producer = broker.init_producer(transactional_id);
         let member = broker.join(group, assignment);
-        let mut positions = Vec::with_capacity(assignment.len());
+        let mut cursors = Vec::with_capacity(assignment.len());
         for at in assignment {
             let committed = broker.committed(group, *at)?;
-            positions.push((*at, committed.unwrap_or(broker.partition(*at)?.earliest())));
+            let next = committed.unwrap_or(broker.partition(*at)?.earliest());
+            cursors.push(Cursor { at: *at, next, held: false });
         }
         drop(broker);
         let assignment = assignment.to_vec();
-        Ok(EmbeddedLane { log, member, producer, assignment, positions, must_recover: false, offered: None })
+        Ok(EmbeddedLane { log, member, producer, assignment, cursors, must_recover: false, offered: None })
     }
 
     /// The group wants this lane to own these partitions: its next poll says so, and [`Log::reassign`] takes it up.
@@ -52,8 +54,8 @@ impl EmbeddedLane {
         if self.offered.is_some() { Err(LogError::Reassigned) } else { Ok(()) }
     }
 
-    fn place(&self, at: TopicPartition) -> Result<usize, LogError> {
-        self.assignment.iter().position(|assigned| *assigned == at).ok_or(LogError::NotAssigned { at })
+    fn cursor(&mut self, at: TopicPartition) -> Result<&mut Cursor, LogError> {
+        self.cursors.iter_mut().find(|cursor| cursor.at == at).ok_or(LogError::NotAssigned { at })
     }
 
     /// Appends everything and ends the transaction, or says who fenced it.
@@ -99,18 +101,19 @@ impl Log for EmbeddedLane {
         };
         let mut broker = self.log.broker();
         let mut change = Reassignment::default();
-        let mut positions = Vec::with_capacity(wanted.len());
+        let mut cursors = Vec::with_capacity(wanted.len());
         for at in &wanted {
-            let known = self.positions.iter().find(|(kept, _)| kept == at);
-            let position = match known {
-                Some((_, position)) if broker.owns(&self.member, *at) => *position,
+            let known = self.cursors.iter().find(|cursor| cursor.at == *at);
+            let cursor = match known {
+                Some(cursor) if broker.owns(&self.member, *at) => *cursor,
                 _ => {
                     let committed = broker.committed(&self.member.group, *at)?;
                     change.gained.push(*at);
-                    committed.unwrap_or(broker.partition(*at)?.earliest())
+                    let next = committed.unwrap_or(broker.partition(*at)?.earliest());
+                    Cursor { at: *at, next, held: false }
                 }
             };
-            positions.push((*at, position));
+            cursors.push(cursor);
         }
         for at in &self.assignment {
             match (broker.owns(&self.member, *at), wanted.contains(at)) {
@@ -125,13 +128,13 @@ impl Log for EmbeddedLane {
         for list in [&mut change.gained, &mut change.revoked, &mut change.lost] {
             list.sort_unstable();
         }
-        (self.assignment, self.positions, self.offered) = (wanted, positions, None);
+        (self.assignment, self.cursors, self.offered) = (wanted, cursors, None);
         Ok(change)
     }
 
     fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError> {
         self.undisturbed()?;
-        self.log.broker().fetch(&mut self.positions, limits, batch)
+        self.log.broker().fetch(&mut self.cursors, limits, batch)
     }
 
     fn poll_partition(
@@ -141,13 +144,28 @@ impl Log for EmbeddedLane {
         batch: &mut Batch,
     ) -> Result<(), LogError> {
         self.undisturbed()?;
-        let place = self.place(at)?;
-        self.log.broker().fetch(&mut self.positions[place..=place], limits, batch)
+        let cursor = self.cursors.iter_mut().find(|cursor| cursor.at == at);
+        let cursor = cursor.ok_or(LogError::NotAssigned { at })?;
+        self.log.broker().fetch(std::slice::from_mut(cursor), limits, batch)
+    }
+
+    fn await_records(&mut self) -> Result<bool, LogError> {
+        self.undisturbed()?;
+        self.log.broker().has_something(&self.cursors)
+    }
+
+    fn hold(&mut self, at: TopicPartition) -> Result<(), LogError> {
+        self.cursor(at)?.held = true;
+        Ok(())
+    }
+
+    fn release(&mut self, at: TopicPartition) -> Result<(), LogError> {
+        self.cursor(at)?.held = false;
+        Ok(())
     }
 
     fn seek(&mut self, at: TopicPartition, to: NextOffset) -> Result<(), LogError> {
-        let place = self.place(at)?;
-        self.positions[place].1 = to;
+        self.cursor(at)?.next = to;
         Ok(())
     }
 
@@ -187,6 +205,15 @@ impl Log for EmbeddedLane {
 
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
         self.log.high_watermark(at)
+    }
+
+    fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {
+        let broker = self.log.broker();
+        let end = |at: &TopicPartition| {
+            let cursor = self.cursors.iter().find(|cursor| cursor.at == *at);
+            broker.end_of(cursor.ok_or(LogError::NotAssigned { at: *at })?)
+        };
+        of.iter().map(end).collect()
     }
 
     fn restore(

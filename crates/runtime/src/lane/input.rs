@@ -1,9 +1,17 @@
 //! One partition that a lane reads.
 
-use super::LaneError;
+use super::held::{Held, Hold};
+use super::{LaneError, Slot};
 use crate::log::{Batch, Log};
-use crate::record::{Millis, NextOffset, TopicPartition};
-use crate::task::Task;
+use crate::record::{Millis, NextOffset, Offset, Record, TopicPartition};
+use crate::task::{Readiness, Task};
+
+/// A record that the lane can't take, found by trying: the partition ends before it.
+#[derive(Clone, Debug)]
+pub(super) struct Barrier {
+    pub(super) offset: Offset,
+    pub(super) why: Hold,
+}
 
 #[derive(Debug)]
 pub(super) struct Input {
@@ -21,6 +29,20 @@ pub(super) struct Input {
     pub(super) head: usize,
     /// Arrival and rank of the record at the head, asked once.
     order: Option<(Millis, usize)>,
+    pub(super) held: Option<Held>,
+    /// Held since this step.
+    pub(super) held_now: bool,
+    pub(super) barrier: Option<Barrier>,
+}
+
+/// What may be done with the next record of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Take,
+    /// It stays unread, and all behind it.
+    Leave,
+    /// As before, since now.
+    Held,
 }
 
 /// The inputs of a lane, in order of topic and partition.
@@ -51,6 +73,9 @@ pub(super) fn inputs<L: Log>(
             queue: Batch::default(),
             head: 0,
             order: None,
+            held: None,
+            held_now: false,
+            barrier: None,
         });
     }
     match (0..tasks).find(|task| inputs.iter().all(|input| input.task != *task)) {
@@ -75,19 +100,65 @@ impl Input {
         self.settled = offset;
     }
 
-    /// Back to the last commit.
+    /// Back to the last commit. A partition that was held on the way is not any more: what held it shows again.
     pub(super) fn rewind(&mut self) {
+        if self.has_moved() {
+            self.held = None;
+        }
         self.next = self.settled;
         self.empty_queue();
+    }
+
+    pub(super) fn hold(&mut self, why: Hold) {
+        self.held = Some(Held { at: self.at, next: self.next, why });
+        self.held_now = true;
+        self.order = None;
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.held, Some(Held { why: Hold::Waiting, .. }))
+    }
+
+    /// False while an offset of this input says nothing that may be committed: nobody knows what was read.
+    pub(super) fn has_offset(&self) -> bool {
+        !matches!(self.held, Some(Held { why: Hold::NoOffset { .. }, .. }))
+    }
+
+    /// Whether the next record may be taken; holds the partition if not.
+    pub(super) fn admit<T: Task>(&mut self, slot: &mut Slot<T>, record: &Record<'_>) -> Admission {
+        if self.held.is_some() || !slot.is_running() {
+            return Admission::Leave;
+        }
+        match &self.barrier {
+            Some(barrier) if record.offset >= barrier.offset => self.hold(barrier.why.clone()),
+            _ if slot.task.ready(record) == Readiness::Wait => self.hold(Hold::Waiting),
+            _ => return Admission::Take,
+        }
+        Admission::Held
     }
 
     pub(super) fn head_size(&self) -> usize {
         self.queue.size_of(self.head)
     }
 
-    /// Enters the record at the head into the order.
-    pub(super) fn compete<T: Task>(&mut self, task: &mut T) {
-        self.order = self.queue.get(self.head).map(|record| (task.arrival(&record), task.rank(&record)));
+    /// True if a record is at hand that has no place in the order yet.
+    pub(super) fn is_unranked(&self) -> bool {
+        self.held.is_none() && self.order.is_none() && self.head < self.queue.len()
+    }
+
+    /// Enters the record at the head into the order, if it may be taken. True if the partition is held from now on.
+    pub(super) fn compete<T: Task>(&mut self, slot: &mut Slot<T>) -> bool {
+        // The queue is taken out, since the rest of the input may change.
+        let queue = std::mem::take(&mut self.queue);
+        let admission = queue.get(self.head).map(|record| {
+            let admission = self.admit(slot, &record);
+            if admission == Admission::Take {
+                self.order = Some((slot.task.arrival(&record), slot.task.rank(&record)));
+            }
+            admission
+        });
+        self.queue = queue;
+        admission == Some(Admission::Held)
     }
 
     /// The record at the head is processed; true if it was the last one at hand.
@@ -101,7 +172,7 @@ impl Input {
         empty
     }
 
-    fn empty_queue(&mut self) {
+    pub(super) fn empty_queue(&mut self) {
         self.queue.clear();
         self.head = 0;
         self.order = None;

@@ -1,8 +1,8 @@
 //! What a lane is told, and what it says.
 
 use crate::log::{BatchLimits, Fence, LogError};
-use crate::record::{Millis, NextOffset, Offset, TopicPartition};
-use crate::task::Unreadable;
+use crate::record::{Millis, Named, NextOffset, Offset, TopicPartition, TopicTable};
+use std::fmt;
 
 /// The order in which a lane reads its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -13,6 +13,9 @@ pub enum Order {
     /// By [`Task::arrival`](crate::Task::arrival), merged over all partitions of the lane; ties by [`Task::rank`](crate::Task::rank), then topic and partition.
     /// Each partition is still read by offset: only the first unread record of each competes. The edge guarantees
     /// that a partition with nothing to read has nothing earlier: it appends in order of arrival.
+    ///
+    /// A partition that [waits](super::Hold::Waiting), and a task that is being restored, hold the whole lane back: their
+    /// next record may have arrived first. Partitions that are held for another reason are left out of the order.
     Arrival,
 }
 
@@ -61,13 +64,15 @@ pub struct StepReport {
     pub aborted: Option<String>,
     /// The step ended at its limits: there is probably more to read at once.
     pub full: bool,
+    /// Partitions that are [held](super::Lane::held) since this step.
+    pub held: usize,
 }
 
 impl StepReport {
-    /// True if the step read and wrote nothing: the edge may wait for input.
+    /// True if the step read and wrote nothing, and would not if it was taken again at once: the edge may wait for input.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.records == 0 && self.outputs == 0 && self.aborted.is_none()
+        self.records == 0 && self.outputs == 0 && self.held == 0 && self.aborted.is_none()
     }
 }
 
@@ -89,36 +94,28 @@ pub enum Restored {
     },
 }
 
-/// Why a lane can't go on, or not now.
-#[derive(Debug, thiserror::Error)]
+/// Why a lane can't go on, or not now. Messages name topics by number; [`LaneError::describe`] by name.
+#[derive(Debug)]
 pub enum LaneError {
-    /// The log: [`LogError::Retry`] → step again after a while; [`LogError::Reassigned`] →
-    /// [`Lane::dissolve`](super::Lane::dissolve); others as they say. Nothing was committed that
-    /// was not reported, and state is as before the step.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// A record of our own making can't be read: the lane stops, since one partition of it can't be left out yet. Every
-    /// step will say so again.
-    #[error("topic {} partition {} offset {}: {unreadable}", at.topic.0, at.partition, offset.0)]
+    /// The log: [`LogError::Retry`], [`LogError::Denied`] → step again after a while; [`LogError::Reassigned`] →
+    /// [`Lane::dissolve`](super::Lane::dissolve); [`LogError::TooLarge`] → what a timer writes is too large, and will be
+    /// each time; others as they say. Nothing was committed that was not reported, and state is as before the step.
+    Log(LogError),
+    /// [`Lane::restore`](super::Lane::restore) met a record of our own making that can't be read: the task it belongs to
+    /// does nothing.
     Unreadable {
         /// Its partition.
         at: TopicPartition,
         /// Its offset.
         offset: Offset,
         /// What is wrong.
-        unreadable: Unreadable,
+        reason: String,
     },
     /// Another lane has taken over: drop this one, and make a new one for what is still assigned.
-    #[error("fenced by {0:?}")]
     Fenced(Fence),
     /// The outcome of a commit can't be told from the offsets: drop this lane, make a new one, restore it.
-    #[error("the outcome of a commit is unknown, and offsets don't tell it: restore")]
     MustRestore,
-    /// [`Lane::step`](super::Lane::step) before [`Lane::restore`](super::Lane::restore) was done.
-    #[error("the lane is not restored yet")]
-    NotRestored,
     /// [`Lane::restore`](super::Lane::restore) met a transaction that is still open; call it again after a while.
-    #[error("restore of topic {} partition {} waits at {} of {}", at.topic.0, at.partition, position.0, target.0)]
     RestoreHeld {
         /// The changelog partition.
         at: TopicPartition,
@@ -129,6 +126,55 @@ pub enum LaneError {
     },
     /// The wiring is wrong: a partition without a task, or a task without a partition (whose transactions nothing
     /// would fence).
-    #[error("wiring: {0}")]
     Wiring(String),
+}
+
+impl LaneError {
+    /// The message, with topics by their names.
+    #[must_use]
+    pub fn describe(&self, topics: &TopicTable) -> String {
+        match self {
+            LaneError::Log(error) => error.describe(topics),
+            error => Words(error, Some(topics)).to_string(),
+        }
+    }
+}
+
+impl From<LogError> for LaneError {
+    fn from(error: LogError) -> Self {
+        LaneError::Log(error)
+    }
+}
+
+impl fmt::Display for LaneError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Words(self, None).fmt(f)
+    }
+}
+
+impl std::error::Error for LaneError {}
+
+struct Words<'a>(&'a LaneError, Option<&'a TopicTable>);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |at: &TopicPartition| Named(*at, self.1);
+        match self.0 {
+            LaneError::Log(error) => error.fmt(f),
+            LaneError::Unreadable { at, offset, reason } => {
+                write!(f, "{} offset {}: {reason}", name(at), offset.0)
+            }
+            LaneError::Fenced(Fence::Producer) => {
+                f.write_str("fenced by a newer producer of the same transactional id")
+            }
+            LaneError::Fenced(Fence::Group) => f.write_str("fenced by the group"),
+            LaneError::MustRestore => {
+                f.write_str("the outcome of a commit is unknown, and offsets don't tell it: restore")
+            }
+            LaneError::RestoreHeld { at, position, target } => {
+                write!(f, "restore of {} waits at {} of {}", name(at), position.0, target.0)
+            }
+            LaneError::Wiring(reason) => write!(f, "wiring: {reason}"),
+        }
+    }
 }

@@ -2,14 +2,17 @@
 
 mod arrival;
 mod faults;
+mod held;
 mod hooked;
 mod reassign;
+mod restoring;
+mod tails;
 mod toy;
 
 use super::*;
 use crate::embedded::Fault;
 use crate::log::BatchLimits;
-use toy::{IN, OUT, STATE, World, partition};
+use toy::{IN, OUT, World, partition};
 
 fn no_effects(_: String) {}
 
@@ -86,38 +89,6 @@ fn a_lane_that_lost_its_partition_can_not_even_fire_a_timer() {
 }
 
 #[test]
-fn a_record_that_can_not_be_read_stops_the_lane_and_changes_nothing() {
-    let world = World::new();
-    world.say(0, 10, [1, 7, 5, 0]);
-    world.say(0, 10, *b"bad!");
-    let mut lane = world.lane(BatchLimits::default());
-    for _ in 0..2 {
-        let error = lane.step(None, &mut no_effects).unwrap_err();
-        assert_eq!(error.to_string(), "topic 0 partition 0 offset 1: a bad record");
-    }
-    assert_eq!(lane.positions().next(), Some((partition(IN, 0), NextOffset(0))));
-    assert_eq!(world.outputs(0), [""; 0]);
-    assert_eq!(lane.tasks().map(|task| task.table.len()).sum::<usize>(), 0);
-}
-
-#[test]
-fn an_oversize_output_is_an_error_every_time_and_state_is_undone() {
-    let world = World::with_limit(60);
-    world.say(0, 10, [1, 7, 5, 0]);
-    let mut lane = world.lane(BatchLimits::default());
-    lane.step(None, &mut no_effects).unwrap();
-    for number in 2..20 {
-        world.say(0, 20, [number, 7, 5, 0]);
-    }
-    for _ in 0..2 {
-        let error = lane.step(None, &mut no_effects).unwrap_err();
-        assert!(matches!(error, LaneError::Log(LogError::TooLarge { .. })), "{error}");
-        assert_eq!(lane.tasks().next().and_then(|task| task.table.get(&7)).map(|sum| sum.total), Some(5));
-    }
-    assert_eq!(world.outputs(0), ["7=5@10"]);
-}
-
-#[test]
 fn each_task_has_a_time_of_its_own() {
     let world = World::new();
     world.say(0, 1_000, [1, 7, 5, 0]);
@@ -125,33 +96,6 @@ fn each_task_has_a_time_of_its_own() {
     let mut lane = world.lane(BatchLimits::default());
     lane.step(None, &mut no_effects).unwrap();
     assert_eq!(world.outputs(1), ["8=5@10"]);
-}
-
-#[test]
-fn a_lane_steps_only_when_it_is_restored() {
-    let world = World::new();
-    let mut lane = world.unrestored(BatchLimits::default());
-    assert!(matches!(lane.step(None, &mut no_effects), Err(LaneError::NotRestored)));
-    lane.restore().unwrap();
-    lane.restore().unwrap();
-    assert!(lane.step(None, &mut no_effects).unwrap().is_idle());
-}
-
-#[test]
-fn a_restore_waits_for_an_open_transaction_and_goes_on_from_there() {
-    let world = World::new();
-    world.say(0, 10, [1, 7, 5, 0]);
-    world.lane(BatchLimits::default()).step(None, &mut no_effects).unwrap();
-    let mut other = world.log.begin("other").unwrap();
-    other.append(partition(STATE, 0), 0, Some(&[9]), Some(b"x"), crate::Headers::default()).unwrap();
-    let mut lane = world.unrestored(BatchLimits::default());
-    let error = lane.restore().unwrap_err();
-    assert!(matches!(error, LaneError::RestoreHeld { .. }), "{error}");
-    assert!(matches!(lane.restore_some(), Ok(Restored::Held { .. })));
-    assert!(matches!(lane.step(None, &mut no_effects), Err(LaneError::NotRestored)));
-    other.abort().unwrap();
-    lane.restore().unwrap();
-    assert_eq!(lane.tasks().next().and_then(|task| task.table.get(&7)).map(|sum| sum.total), Some(5));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use crate::embedded::EmbeddedLane;
-use crate::log::{Batch, BatchLimits, CommitOutcome, Log, LogError, Reassignment, Restoring};
+use crate::log::{Batch, BatchLimits, CommitOutcome, End, Log, LogError, Reassignment, Restoring};
 use crate::outbox::Outbox;
 use crate::record::{NextOffset, TopicPartition};
 
@@ -33,6 +33,23 @@ impl<F: FnMut(TopicPartition)> Log for Hooked<F> {
     ) -> Result<(), LogError> {
         (self.before_poll)(at);
         self.inner.poll_partition(at, limits, batch)
+    }
+
+    /// There may always be something.
+    fn await_records(&mut self) -> Result<bool, LogError> {
+        self.inner.await_records().map(|_| true)
+    }
+
+    fn hold(&mut self, at: TopicPartition) -> Result<(), LogError> {
+        self.inner.hold(at)
+    }
+
+    fn release(&mut self, at: TopicPartition) -> Result<(), LogError> {
+        self.inner.release(at)
+    }
+
+    fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {
+        self.inner.ends(of)
     }
 
     fn seek(&mut self, at: TopicPartition, to: NextOffset) -> Result<(), LogError> {

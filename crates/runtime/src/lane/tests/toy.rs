@@ -48,11 +48,14 @@ pub(super) struct Sums {
     pub(super) table: Table<u8, Sum>,
     timers: TimerIndex<u8>,
     dedup: Dedup,
+    /// Bytes that each timer's output has in addition.
+    pub(super) padding: usize,
 }
 
 impl Sums {
     pub(super) fn new(number: Partition) -> Self {
-        Sums { number, table: Table::new(), timers: TimerIndex::new(), dedup: Dedup::new(8_000, 1_000) }
+        let (table, timers, dedup) = (Table::new(), TimerIndex::new(), Dedup::new(8_000, 1_000));
+        Sums { number, table, timers, dedup, padding: 0 }
     }
 
     fn say(&self, step: &mut Step<String>, key: u8, text: &str) {
@@ -71,7 +74,7 @@ impl Sums {
             };
             sum.timers.retain(|due| *due != timer.due);
             sum.total += 1_000;
-            let text = format!("{}@ timer", sum.total);
+            let text = format!("{}@ timer{}", sum.total, " ".repeat(self.padding));
             self.say(step, timer.key, &text);
         }
     }

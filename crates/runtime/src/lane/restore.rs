@@ -1,0 +1,243 @@
+//! Reading state back, in slices, while the tasks that have theirs go on.
+
+use super::held::Hold;
+use super::read::hold;
+use super::{Lane, LaneError, Restored, State};
+use crate::log::{Log, LogError};
+use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::task::Task;
+use std::collections::VecDeque;
+
+/// A changelog that is being read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changelog {
+    pub(super) at: TopicPartition,
+    pub(super) position: NextOffset,
+    pub(super) target: NextOffset,
+}
+
+/// A task that is not restored yet.
+#[derive(Debug)]
+pub(super) struct Restoration {
+    pub(super) task: usize,
+    /// What is left, in the order it is to be read.
+    pub(super) changelogs: VecDeque<Changelog>,
+    /// An open transaction hid the rest when it was last asked.
+    stuck: bool,
+    /// The first changelog that held a record, with its oldest offset and its end: the task has state.
+    found: Option<(TopicPartition, NextOffset, NextOffset)>,
+}
+
+/// How far a changelog of a task has been read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoreProgress {
+    /// Place of the task.
+    pub task: usize,
+    /// The changelog partition.
+    pub at: TopicPartition,
+    /// Everything before this is read.
+    pub position: NextOffset,
+    /// To be read up to here: its end when the lane was made.
+    pub target: NextOffset,
+}
+
+impl Restoration {
+    pub(super) fn new<L: Log, T: Task>(log: &mut L, place: usize, task: &T) -> Result<Self, LogError> {
+        let mut changelogs = VecDeque::new();
+        for at in task.changelogs() {
+            let (position, target) = (log.earliest(at)?, log.high_watermark(at)?);
+            changelogs.push_back(Changelog { at, position, target });
+        }
+        Ok(Restoration { task: place, changelogs, stuck: false, found: None })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.changelogs.iter().all(|changelog| changelog.position >= changelog.target)
+    }
+}
+
+/// What came of one slice.
+enum Slice {
+    /// The first changelog is read to its target.
+    Done,
+    More,
+    /// Nothing more shows.
+    Stuck,
+    Unreadable(Offset, String),
+}
+
+impl<L: Log, T: Task> Lane<L, T> {
+    /// Reads all state back, before the first step, for owners that have nothing else to do meanwhile. Can be called
+    /// again after [`LaneError::RestoreHeld`] and goes on from there.
+    ///
+    /// # Errors
+    /// [`LaneError::RestoreHeld`], [`LaneError::Unreadable`] for the first record of a changelog that can't be read
+    /// (the others are restored all the same), [`LaneError::Log`].
+    pub fn restore(&mut self) -> Result<(), LaneError> {
+        loop {
+            match self.restore_some()? {
+                Restored::Done => break,
+                Restored::More => {}
+                Restored::Held { at, position, target } => {
+                    return Err(LaneError::RestoreHeld { at, position, target });
+                }
+            }
+        }
+        for held in self.held() {
+            if let Hold::Unrestorable { changelog, offset, reason } = &held.why {
+                let (at, offset, reason) = (*changelog, *offset, reason.clone());
+                return Err(LaneError::Unreadable { at, offset, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads at most one batch of state back. A task whose state is complete takes part in the next
+    /// [`step`](Lane::step); the owner calls the two in turn. One task after the other is restored; one whose changelog
+    /// is hidden by an open transaction lets the others go first.
+    ///
+    /// A changelog is read to the high watermark that a `read_uncommitted` reader saw when the lane was made, but
+    /// its records are read committed. A task with a record that can't be read does nothing for the life of the lane:
+    /// its partitions are [held](Lane::held).
+    ///
+    /// # Errors
+    /// [`LaneError::Log`]: call it again.
+    pub fn restore_some(&mut self) -> Result<Restored, LaneError> {
+        let Some(mut restoration) = self.restoring.pop_front() else {
+            return Ok(Restored::Done);
+        };
+        let task = restoration.task;
+        let Some(changelog) = restoration.changelogs.front_mut() else {
+            return self.restored(&restoration);
+        };
+        let from = changelog.position;
+        let slice = self.restore_slice(task, changelog);
+        let Changelog { at, position, target } = *changelog;
+        let slice = match slice {
+            Ok(slice) => slice,
+            Err(error) => {
+                self.restoring.push_front(restoration);
+                return Err(error.into());
+            }
+        };
+        restoration.stuck = false;
+        if !self.batch.is_empty() {
+            restoration.found.get_or_insert((at, from, target));
+        }
+        match slice {
+            Slice::Done => {
+                restoration.changelogs.pop_front();
+                self.restoring.push_front(restoration);
+            }
+            Slice::More => self.restoring.push_front(restoration),
+            Slice::Unreadable(offset, reason) => self.give_up(task, at, offset, &reason),
+            Slice::Stuck => {
+                restoration.stuck = true;
+                self.restoring.push_back(restoration);
+                if self.restoring.iter().all(|restoration| restoration.stuck) {
+                    return Ok(Restored::Held { at, position, target });
+                }
+            }
+        }
+        // A task that is done with its last changelog is done in this call.
+        match self.restoring.pop_front_if(|first| first.changelogs.is_empty()) {
+            Some(first) => self.restored(&first),
+            None if self.restoring.is_empty() => Ok(Restored::Done),
+            None => Ok(Restored::More),
+        }
+    }
+
+    fn restore_slice(&mut self, task: usize, changelog: &mut Changelog) -> Result<Slice, LogError> {
+        let Changelog { at, position, target } = *changelog;
+        self.batch.clear();
+        if position >= target {
+            return Ok(Slice::Done);
+        }
+        let read = match self.log.restore(at, position, &self.config.limits, &mut self.batch) {
+            Ok(read) => read,
+            // Retention took the oldest records while the newer ones were read: as if it had been a moment earlier.
+            Err(LogError::OutOfRange { earliest, .. }) if earliest > position => {
+                changelog.position = earliest;
+                return Ok(Slice::More);
+            }
+            Err(error) => return Err(error),
+        };
+        for record in self.batch.iter() {
+            if let Err(unreadable) = self.slots[task].task.restore(&record) {
+                return Ok(Slice::Unreadable(record.offset, unreadable.reason));
+            }
+        }
+        changelog.position = read.position;
+        Ok(match read.position {
+            position if position >= target => Slice::Done,
+            _ if read.at_end => Slice::Stuck,
+            _ => Slice::More,
+        })
+    }
+
+    /// A task has its state: its partitions are read from now on, unless it has state that nobody knows the offset of.
+    fn restored(&mut self, restoration: &Restoration) -> Result<Restored, LaneError> {
+        let task = restoration.task;
+        let mut state = State::Stopped;
+        for input in self.inputs.iter_mut().filter(|input| input.task == task) {
+            match (input.committed, restoration.found) {
+                (None, Some((changelog, earliest, end))) => {
+                    input.hold(Hold::NoOffset { changelog, earliest, end });
+                }
+                _ => {
+                    self.log.release(input.at)?;
+                    state = State::Running;
+                }
+            }
+        }
+        // With no offset to commit nothing would fence it, and there is nothing that it could do.
+        self.slots[task].state = state;
+        Ok(if self.restoring.is_empty() { Restored::Done } else { Restored::More })
+    }
+
+    fn give_up(&mut self, task: usize, changelog: TopicPartition, offset: Offset, reason: &str) {
+        self.slots[task].state = State::Stopped;
+        for input in self.inputs.iter_mut().filter(|input| input.task == task) {
+            input.hold(Hold::Unrestorable { changelog, offset, reason: reason.to_owned() });
+        }
+    }
+
+    /// True if no task waits for its state any more.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.restoring.is_empty()
+    }
+
+    /// What is still to be read back: one entry for each changelog.
+    pub fn restoring(&self) -> impl Iterator<Item = RestoreProgress> {
+        self.restoring.iter().flat_map(|restoration| {
+            let progress = |changelog: &Changelog| {
+                let Changelog { at, position, target } = *changelog;
+                RestoreProgress { task: restoration.task, at, position, target }
+            };
+            restoration.changelogs.iter().map(progress)
+        })
+    }
+
+    /// Decides for each task whether it runs as it is or is restored first; tells the log.
+    pub(super) fn seat(&mut self, kept: &[bool]) -> Result<(), LaneError> {
+        for (task, kept) in kept.iter().enumerate() {
+            if !*kept {
+                let restoration = Restoration::new(&mut self.log, task, &self.slots[task].task)?;
+                if !restoration.is_empty() {
+                    self.slots[task].state = State::Restoring;
+                    self.restoring.push_back(restoration);
+                }
+            }
+        }
+        for input in &self.inputs {
+            if self.slots[input.task].is_running() {
+                self.log.seek(input.at, input.next)?;
+                self.log.release(input.at)?;
+            } else {
+                hold(&mut self.log, input)?;
+            }
+        }
+        Ok(())
+    }
+}
