@@ -9,7 +9,8 @@
 //! - [`catalogue`]: all contracts, and their fields for people;
 //! - [`topics`], [`headers`]: names, and what a topic must be;
 //! - [`dead_letter`]: why a record was refused;
-//! - [`render`]: a datum as JSON.
+//! - [`render`]: a datum as JSON, for people;
+//! - [`transcode`]: a datum of somebody else's schema as JSON, for ingest; [`schemas`]: where such schemas are found.
 
 mod avro;
 pub mod catalogue;
@@ -17,7 +18,9 @@ pub mod dead_letter;
 mod generated;
 pub mod headers;
 pub mod render;
+pub mod schemas;
 pub mod topics;
+pub mod transcode;
 pub mod watermark;
 pub mod wire;
 
