@@ -2,4 +2,5 @@
 
 pub mod files;
 pub mod kafka;
+pub mod registry;
 pub mod retry;
