@@ -7,6 +7,7 @@
 //! - records at the crate's root, such as [`CustomerEvent`]: `encode` and `decode` of the bare datum;
 //! - [`wire`]: the Confluent header before a datum;
 //! - [`catalogue`]: all contracts, and their fields for people;
+//! - [`released`]: the contracts of each release; [`compatibility`]: what breaks between two versions;
 //! - [`topics`], [`headers`]: names, and what a topic must be;
 //! - [`dead_letter`]: why a record was refused;
 //! - [`render`]: a datum as JSON, for people;
@@ -14,9 +15,11 @@
 
 mod avro;
 pub mod catalogue;
+pub mod compatibility;
 pub mod dead_letter;
 mod generated;
 pub mod headers;
+pub mod released;
 pub mod render;
 pub mod schemas;
 pub mod topics;
