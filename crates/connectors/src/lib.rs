@@ -3,4 +3,5 @@
 pub mod admin;
 pub mod files;
 pub mod kafka;
+pub mod registry;
 pub mod retry;

@@ -71,7 +71,7 @@ pub(crate) fn decode<'a, T>(
     bytes: &'a [u8],
     read: impl FnOnce(&mut Reader<'a>) -> ReadResult<T>,
 ) -> Result<T, DecodeError> {
-    let mut input = Reader { rest: bytes };
+    let mut input = Reader::new(bytes);
     let result = read(&mut input);
     let at = bytes.len() - input.rest.len();
     match result {
@@ -87,7 +87,17 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> ReadResult<&'a [u8]> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// How many bytes are left.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// That many bytes.
+    pub(crate) fn take(&mut self, count: usize) -> ReadResult<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(DecodeErrorKind::UnexpectedEnd)?;
         self.rest = rest;
         Ok(taken)
@@ -155,7 +165,7 @@ impl<'a> Reader<'a> {
 
     /// A length in bytes, at most what is left.
     #[inline]
-    fn length(&mut self) -> ReadResult<usize> {
+    pub(crate) fn length(&mut self) -> ReadResult<usize> {
         let length = usize::try_from(self.long()?).map_err(|_| DecodeErrorKind::BadLength)?;
         if length > self.rest.len() { Err(DecodeErrorKind::BadLength) } else { Ok(length) }
     }

@@ -1,6 +1,8 @@
-//! The Confluent wire format: a zero byte, the schema id as four bytes in big-endian order, the Avro datum.
+//! The Confluent wire format: a zero byte, the schema id as four bytes in big-endian order, the Avro datum. Its newer
+//! form has the datum alone in the value, and the schema in a header.
 
 use crate::catalogue::{self, Contract};
+use std::fmt;
 
 /// Bytes that stand before the datum.
 pub const HEADER_LEN: usize = 5;
@@ -10,6 +12,31 @@ const MAGIC: u8 = 0;
 /// Id of a schema in the schema registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SchemaId(pub u32);
+
+/// What a record names its schema by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SchemaKey {
+    /// Id of the schema.
+    Id(SchemaId),
+    /// GUID of the schema, which registries of Confluent have from version 8 on.
+    Guid([u8; 16]),
+}
+
+impl fmt::Display for SchemaKey {
+    /// The number, or the GUID as registries write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "{}", id.0),
+            Self::Guid(bytes) => {
+                for (place, byte) in bytes.iter().enumerate() {
+                    let dash = if [4, 6, 8, 10].contains(&place) { "-" } else { "" };
+                    write!(f, "{dash}{byte:02x}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
 
 /// Why bytes do not start as the wire format says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +53,9 @@ pub enum WireError {
         /// The first byte.
         found: u8,
     },
+    /// The header that names a schema is in no form that is known.
+    #[error("the header with the schema is neither 0x00 and an id nor 0x01 and a GUID")]
+    BadHeader,
     /// A record of our own under a schema that this program does not write: of another release, or not ours.
     #[error("schema id {found}, where this program knows {expected}")]
     OtherSchema {
@@ -55,6 +85,27 @@ pub fn split(bytes: &[u8]) -> Result<(SchemaId, &[u8]), WireError> {
         Ok((SchemaId(u32::from_be_bytes([a, b, c, d])), datum))
     } else {
         Err(WireError::BadMagic { found: magic })
+    }
+}
+
+/// Parts a value from outside into its schema and its datum. `header` is the header
+/// [`VALUE_SCHEMA_ID`](crate::headers::VALUE_SCHEMA_ID): where it is there, the value is the datum alone.
+///
+/// # Errors
+///
+/// As [`split`], and [`WireError::BadHeader`].
+pub fn split_with_header<'v>(
+    value: &'v [u8],
+    header: Option<&[u8]>,
+) -> Result<(SchemaKey, &'v [u8]), WireError> {
+    match header {
+        None => split(value).map(|(id, datum)| (SchemaKey::Id(id), datum)),
+        Some(&[0, a, b, c, d]) => Ok((SchemaKey::Id(SchemaId(u32::from_be_bytes([a, b, c, d]))), value)),
+        Some([1, guid @ ..]) => match guid.try_into() {
+            Ok(guid) => Ok((SchemaKey::Guid(guid), value)),
+            Err(_) => Err(WireError::BadHeader),
+        },
+        Some(_) => Err(WireError::BadHeader),
     }
 }
 
@@ -132,6 +183,19 @@ mod tests {
     fn what_is_no_header_is_refused() {
         assert_eq!(split(&[0, 0, 0, 1]), Err(WireError::TooShort { length: 4 }));
         assert_eq!(split(b"{\"type\":1}"), Err(WireError::BadMagic { found: b'{' }));
+    }
+
+    #[test]
+    fn a_schema_may_be_named_by_a_header() {
+        let id = |id| SchemaKey::Id(SchemaId(id));
+        assert_eq!(split_with_header(&[0, 0, 0, 0, 7, 9], None), Ok((id(7), &[9][..])));
+        assert_eq!(split_with_header(&[9], Some(&[0, 0, 0, 1, 0])), Ok((id(256), &[9][..])));
+        let header: Vec<u8> = (0..=16).map(|place| if place == 0 { 1 } else { 0xa0 + place }).collect();
+        let (key, datum) = split_with_header(&[9], Some(&header)).unwrap();
+        assert_eq!((key.to_string().as_str(), datum), ("a1a2a3a4-a5a6-a7a8-a9aa-abacadaeafb0", &[9][..]));
+        for bad in [&[][..], &[0], &[0, 0, 0, 0, 7, 7], &[1, 2], &header[..16], &[2, 0, 0, 0, 7]] {
+            assert_eq!(split_with_header(&[0, 0, 0, 0, 7], Some(bad)), Err(WireError::BadHeader), "{bad:?}");
+        }
     }
 
     #[test]
