@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use catchment_connectors::kafka::{Cluster, Properties};
+use catchment_connectors::registry::{Login, RegistrySettings};
 
 use crate::config::{self, Config, Kafka};
 use crate::wiring;
@@ -35,6 +36,26 @@ pub(crate) fn cluster(kafka: &Kafka) -> anyhow::Result<Cluster> {
         );
     }
     Ok(Cluster { brokers, properties: Properties::new(properties)? })
+}
+
+/// The schema registry of a configuration.
+///
+/// # Errors
+/// `registry.url` is missing.
+pub(crate) fn registry(registry: &config::Registry) -> anyhow::Result<RegistrySettings> {
+    let url = registry.url.clone().context("`registry.url` is missing in the configuration")?;
+    let login = match (&registry.username, &registry.token_file) {
+        (Some(username), None) => {
+            Login::Basic { username: username.clone(), password_file: registry.password_file.clone() }
+        }
+        (None, Some(token_file)) => Login::Token { token_file: token_file.clone() },
+        (None, None) => Login::Anonymous,
+        (Some(_), Some(_)) => {
+            anyhow::bail!("`registry.username` and `registry.token_file` exclude each other")
+        }
+    };
+    let (ca_file, timeout) = (registry.ca_file.clone(), registry.timeout.as_duration());
+    Ok(RegistrySettings { url, login, ca_file, timeout })
 }
 
 /// `transactional.id` of an operator's command: two runs of one command fence each other.

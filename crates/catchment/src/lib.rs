@@ -2,7 +2,6 @@
 //!
 //! The binary is this library's [`main`] and nothing else.
 
-mod brokers;
 mod cli;
 mod commands;
 pub mod config;
@@ -46,6 +45,8 @@ fn report(error: &anyhow::Error) -> ExitCode {
     }
     let (text, code) = if let Some(findings) = error.downcast_ref::<config::ConfigErrors>() {
         (findings.to_string(), 2)
+    } else if let Some(refused @ preflight::PreflightError::Refused(_)) = error.downcast_ref() {
+        (refused.to_string(), 2)
     } else if let Some(usage) = error.downcast_ref::<commands::UsageError>() {
         (format!("error: {usage}"), 2)
     } else {

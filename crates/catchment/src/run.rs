@@ -1,16 +1,20 @@
 //! `catchment run`: roles on Kafka.
 //!
-//! Each lane is a thread; this thread starts them and waits for the request to stop.
+//! Each lane is a thread; this thread waits for the world, starts the lanes, and waits for the request to stop. What is
+//! said of the process at `/metrics`, `/healthz` and `/readyz` is there before anything is waited for.
 
 mod lane;
+mod meters;
 mod react;
 mod roles;
+mod world;
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use catchment_connectors::registry::Registry;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_pipeline::ingest;
@@ -18,12 +22,18 @@ use catchment_pipeline::topology::Topology;
 use catchment_runtime::{BatchLimits, TopicTable};
 
 use crate::commands::{Role as RoleName, RunArgs};
-use crate::config::{self, Clock, Config};
+use crate::config::{Clock, Config};
 use crate::definitions::Definitions;
+use crate::observe::health::{Health, World};
+use crate::preflight::PreflightError;
 use crate::stop::Stop;
-use crate::{brokers, connect, logging, wiring};
+use crate::{connect, logging, observe, preflight, wiring};
 use lane::Worker;
 use roles::{Ingest, Profile, Role};
+use world::{Answer, wait_for};
+
+/// Lanes have so long to finish their step; then the process ends without them, which is as safe as any crash.
+const LAST_STEPS: Duration = Duration::from_secs(25);
 
 /// What all lanes of the process share.
 struct Plan {
@@ -34,50 +44,99 @@ struct Plan {
     instance: String,
     limits: BatchLimits,
     commit_interval: Duration,
+    health: Health,
     stop: Stop,
+}
+
+/// What the lanes are made with.
+struct Parts {
+    topology: Arc<Topology>,
+    definitions: Definitions,
+    secret: KeySecret,
+    schemas: SchemaIds,
 }
 
 /// Runs roles until a signal asks to stop.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let config = config::load(&args.config, std::env::vars())?;
+    let config = connect::config(&args.config)?;
     logging::init(&args.log, Some(&config.log));
     let definitions = Definitions::load(&config)?;
-    let secret = config.secret()?.context("`identity.secret_file` is missing")?;
-    let stop = Stop::install().context("signals can't be caught")?;
+    let secret =
+        preflight::usable_secret(&config).map_err(|finding| PreflightError::Refused(vec![finding]))?;
     let instance = instance(&config)?;
-    let topology = Arc::new(brokers::topology(&config, &connect::cluster(&config.kafka)?)?);
-    let schemas = SchemaIds::builtin();
+    let stop = Stop::install().context("signals can't be caught")?;
+    let rendered = observe::metrics::install()?;
+    let health = Health::new(config.kafka.statistics_interval.as_duration());
+    let admin = observe::admin::serve(&config.admin, &rendered, &health)?;
+    let address = admin.address().to_string();
+    tracing::info!(address, instance, "metrics and health are served");
+
+    let Some(topology) = wait_for(World::Kafka, &health, &stop, || topics(&config))? else {
+        return Ok(());
+    };
+    let registry = Registry::start(connect::registry(&config.registry)?)?;
+    let Some(schemas) = wait_for(World::Registry, &health, &stop, || schemas(&registry))? else {
+        return Ok(());
+    };
     let plan = Arc::new(Plan {
         table: Arc::new(topology.table.clone()),
         instance,
         limits: wiring::limits(&config)?,
         commit_interval: config.commit.min_interval.as_duration(),
+        health,
         stop: stop.clone(),
         config,
     });
-    let lanes = start(&plan, &args.roles, &topology, definitions, &secret, schemas)?;
+    let parts = Parts { topology: Arc::new(topology), definitions, secret, schemas };
+    let lanes = start(&plan, &args.roles, parts)?;
     while !stop.requested() {
         thread::sleep(Duration::from_millis(100));
     }
     tracing::info!("stopping: each lane finishes its step");
-    for lane in lanes {
-        if lane.join().is_err() {
-            tracing::error!("a lane ended by a panic");
-        }
+    finish(lanes)
+}
+
+/// Waits until the lanes have ended.
+fn finish(lanes: Vec<JoinHandle<()>>) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    while lanes.iter().any(|lane| !lane.is_finished()) {
+        anyhow::ensure!(
+            begin.elapsed() < LAST_STEPS,
+            "a lane did not end in {} s; what it had not committed will be done again",
+            LAST_STEPS.as_secs()
+        );
+        thread::sleep(Duration::from_millis(20));
     }
+    tracing::info!("stopped");
     Ok(())
 }
 
+/// The topics, if they are what they must be.
+fn topics(config: &Config) -> Answer<Topology> {
+    let cluster = match connect::cluster(&config.kafka) {
+        Ok(cluster) => cluster,
+        Err(error) => return Answer::Never(error),
+    };
+    match preflight::check(config, &cluster) {
+        Ok(topology) => Answer::Here(topology),
+        Err(error @ PreflightError::Refused(_)) => Answer::Never(error.into()),
+        Err(error) => Answer::Later(error.to_string()),
+    }
+}
+
+/// The ids of our schemas.
+fn schemas(registry: &Registry) -> Answer<SchemaIds> {
+    match registry.schema_ids() {
+        Ok(ids) => Answer::Here(ids),
+        Err(error) if error.is_unreachable() => Answer::Later(error.to_string()),
+        Err(error) => Answer::Never(error.into()),
+    }
+}
+
 /// Starts the lanes of the roles.
-fn start(
-    plan: &Arc<Plan>,
-    roles: &[RoleName],
-    topology: &Arc<Topology>,
-    definitions: Definitions,
-    secret: &KeySecret,
-    schemas: SchemaIds,
-) -> anyhow::Result<Vec<JoinHandle<()>>> {
+fn start(plan: &Arc<Plan>, roles: &[RoleName], parts: Parts) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let wanted = |role| roles.is_empty() || roles.contains(&role);
+    let Parts { topology, definitions, secret, schemas } = parts;
     let config = &plan.config;
     let event_clock = config.clock == Clock::Event;
     let mut lanes = Vec::new();
@@ -85,15 +144,15 @@ fn start(
         let clock = if event_clock { ingest::Clock::Event } else { ingest::Clock::Wall };
         for index in 0..config.lanes.ingest {
             let sources = wiring::sources(config)?;
-            let role = Ingest::new(Arc::clone(topology), sources, secret.clone(), schemas, clock);
+            let role = Ingest::new(Arc::clone(&topology), sources, secret.clone(), schemas, clock);
             lanes.push(spawn(role, plan, index)?);
         }
     }
     if wanted(RoleName::Profile) {
-        let shared = wiring::profile(config, topology, definitions, secret, schemas, event_clock)?;
+        let shared = wiring::profile(config, &topology, definitions, &secret, schemas, event_clock)?;
         let shared = Arc::new(shared);
         for index in 0..config.lanes.profile {
-            lanes.push(spawn(Profile::new(topology, Arc::clone(&shared)), plan, index)?);
+            lanes.push(spawn(Profile::new(&topology, Arc::clone(&shared)), plan, index)?);
         }
     }
     Ok(lanes)

@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use catchment_connectors::kafka::read_committed;
 use catchment_runtime::TopicPartition;
 
+use crate::connect;
 use crate::out::Out;
+use crate::preflight::State;
 use crate::record_lines::TopicValues;
-use crate::{brokers, config, connect};
 
 /// How long the brokers may be silent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,9 +33,9 @@ pub(crate) struct ReadArgs {
 
 /// Prints what a topic holds now, a line a record, partition by partition.
 pub(super) fn run<W: Write>(out: &mut Out<W>, args: &ReadArgs) -> anyhow::Result<()> {
-    let config = config::load(&args.config, std::env::vars())?;
+    let config = connect::config(&args.config)?;
     let cluster = connect::cluster(&config.kafka)?;
-    let topology = brokers::topology(&config, &cluster)?;
+    let topology = State::ask(&config, &cluster)?.topology;
     let topic = topology
         .table
         .find(&args.topic)

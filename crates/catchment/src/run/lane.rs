@@ -1,25 +1,40 @@
 //! A lane's thread: joins the group, restores, steps, and rebuilds the lane when it can't go on.
 
 use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use catchment_connectors::kafka::{KafkaLane, LaneSettings};
+use catchment_connectors::kafka::{KafkaLane, LaneSettings, Timings};
 use catchment_connectors::retry::Backoff;
+use catchment_runtime::lane::{Held, Hold};
 use catchment_runtime::{
     Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Millis, Order, Partition, Restored, Seat,
-    StepReport, TopicPartition,
+    StepReport, Task, TopicPartition,
 };
 
 use super::Plan;
+use super::meters::{Ended, Meters, Phases};
 use super::react::{Reaction, Why, react};
 use super::roles::Role;
-use crate::config::Clock;
-use crate::connect;
+use super::world::nap;
+use crate::config::{Clock, Config};
+use crate::observe::health::{self, LaneHealth, State, World};
+use crate::{connect, observe};
 
 /// How often a lane asks where its inputs end.
 const TAILS: Duration = Duration::from_secs(1);
+
+/// How often a held partition is tried again whose task was not ready.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How often all offsets are committed, also those that did not move: Kafka forgets offsets of topics that a group reads
+/// without a subscription, once they are older than `offsets.retention.minutes`.
+const RECOMMIT: Duration = Duration::from_secs(3_600);
+
+/// Longest wait for a place in the group.
+const JOIN: Duration = Duration::from_secs(45);
 
 /// Longest wait for the first record of a step, which ends with the record.
 const IDLE: Duration = Duration::from_millis(100);
@@ -27,8 +42,8 @@ const IDLE: Duration = Duration::from_millis(100);
 /// As [`IDLE`], of lanes that read in order of arrival: they wait for each empty partition in turn.
 const IDLE_BY_ARRIVAL: Duration = Duration::from_millis(10);
 
-/// Naps between looks at the request to stop.
-const NAP: Duration = Duration::from_millis(100);
+/// The wait of a lane that has to ask again at once.
+const NAP: Duration = Duration::from_millis(50);
 
 /// A lane's thread.
 pub(super) struct Worker<R: Role> {
@@ -36,6 +51,8 @@ pub(super) struct Worker<R: Role> {
     plan: Arc<Plan>,
     /// Number of the lane among those of its role in this process, from 0.
     index: u16,
+    health: LaneHealth,
+    meters: Meters,
     /// Since when the current trouble lasts, and how long to wait until the next attempt.
     trouble: Backoff,
 }
@@ -50,12 +67,17 @@ struct Broken {
 struct Seated<R: Role> {
     lane: Lane<KafkaLane, R::Task>,
     numbers: Vec<Partition>,
+    schedule: Schedule,
+    /// Partitions that are known to be held.
+    held: Vec<Held>,
 }
 
 impl<R: Role> Worker<R> {
     pub(super) fn new(role: R, plan: Arc<Plan>, index: u16) -> Self {
+        let health = plan.health.lane(R::NAME, index);
+        let meters = Meters::new(R::NAME, index, group(&plan.config, R::NAME));
         let trouble = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-        Worker { role, plan, index, trouble }
+        Worker { role, plan, index, health, meters, trouble }
     }
 
     /// Works until the process is asked to stop. Never gives up: whatever goes wrong, the lane is made anew.
@@ -63,24 +85,30 @@ impl<R: Role> Worker<R> {
         let span = tracing::info_span!("lane", role = R::NAME, lane = self.index);
         let _entered = span.enter();
         while !self.plan.stop.requested() {
-            match self.life() {
+            // A panic is a bug; it costs this lane's state, which is restored, and not the process.
+            let life = panic::catch_unwind(AssertUnwindSafe(|| self.life()));
+            let life = life.unwrap_or_else(|_| Err(Broken::by(Why::Panicked, anyhow::anyhow!("panicked"))));
+            match life {
                 Ok(()) => break,
                 Err(broken) => self.mourn(&broken),
             }
         }
+        self.health.set(State::Stopped { reason: "asked to stop".to_owned() });
         tracing::info!("lane stopped");
     }
 
     /// Says why the lane is gone, and waits before the next one.
     fn mourn(&mut self, broken: &Broken) {
         let Broken { why, error } = broken;
+        self.meters.restart(*why);
+        self.meters.forget_lags();
+        let waiting_for = matches!(why, Why::World | Why::Denied).then_some(World::Kafka);
+        self.health.set(State::Starting { waiting_for });
+        self.health.set_partitions(Vec::new());
         let wait = self.trouble.next_wait();
         if self.trouble.is_worth_saying() {
-            tracing::error!(
-                why = why.as_str(),
-                attempts = self.trouble.attempts(),
-                "lane is made anew: {error:#}"
-            );
+            let (attempts, why) = (self.trouble.attempts(), why.as_str());
+            tracing::error!(why, attempts, "the lane is made anew: {error:#}");
         }
         self.nap(wait);
     }
@@ -88,16 +116,20 @@ impl<R: Role> Worker<R> {
     /// A lane from joining the group to the request to stop.
     fn life(&mut self) -> Result<(), Broken> {
         let mut seated = self.join()?;
-        let mut asked = Instant::now();
         while !self.plan.stop.requested() {
-            let turn = self.turn(&mut seated, &mut asked);
+            self.health.turned();
+            let turn = self.turn(&mut seated);
             match turn.as_ref().map_err(react) {
                 Ok(()) => self.trouble.reset(),
                 Err(Reaction::Wait) => self.wait(turn),
-                Err(Reaction::Reassign) => seated = self.reassign(seated)?,
+                Err(Reaction::Reassign) => {
+                    seated = self.reassign(seated)?;
+                    self.trouble.reset();
+                }
                 Err(Reaction::Rebuild(why)) => {
-                    let error = turn.err().map_or_else(|| anyhow::anyhow!("unknown"), anyhow::Error::from);
-                    return Err(Broken { why, error });
+                    self.meters.ended(Ended::Failed);
+                    let error = turn.err().map(|error| error.describe(&self.plan.table)).unwrap_or_default();
+                    return Err(Broken::by(why, anyhow::anyhow!(error)));
                 }
             }
         }
@@ -117,16 +149,28 @@ impl<R: Role> Worker<R> {
             && self.trouble.is_worth_saying()
         {
             let seconds = self.trouble.lasted().as_secs();
-            tracing::warn!(seconds, "lane waits: {error}");
+            tracing::warn!(seconds, "the lane waits: {}", error.describe(&self.plan.table));
         }
         self.nap(wait);
     }
 
     fn join(&mut self) -> Result<Seated<R>, Broken> {
-        let broken = |error: anyhow::Error| Broken { why: Why::Broken, error };
-        let settings = self.settings().map_err(broken)?;
-        let log = KafkaLane::join(settings).map_err(|error| broken(error.into()))?;
+        let settings = self.settings().map_err(|error| Broken::by(Why::World, error))?;
+        if self.trouble.attempts() == 0 {
+            self.health.set(State::Joining);
+        }
+        self.health.away(settings.join_timeout);
+        let log = KafkaLane::join(settings).map_err(|error| self.broken(LaneError::Log(error)))?;
         self.seat(log, BTreeMap::new())
+    }
+
+    /// An error that ends a lane.
+    fn broken(&self, error: LaneError) -> Broken {
+        let why = match react(&error) {
+            Reaction::Rebuild(why) => why,
+            Reaction::Wait | Reaction::Reassign => Why::World,
+        };
+        Broken::by(why, anyhow::anyhow!(error.describe(&self.plan.table)))
     }
 
     /// A lane over the log, with the tasks that are kept and new ones for all other partition numbers.
@@ -135,45 +179,44 @@ impl<R: Role> Worker<R> {
         log: KafkaLane,
         mut kept: BTreeMap<Partition, Kept<R::Task>>,
     ) -> Result<Seated<R>, Broken> {
-        let stuck = |error: anyhow::Error| Broken { why: Why::Stuck, error };
         let mut inputs: BTreeMap<Partition, Vec<TopicPartition>> = BTreeMap::new();
         for at in log.assignment() {
             inputs.entry(at.partition).or_default().push(*at);
         }
+        let named = log.assignment().iter().map(|at| self.named(*at)).collect();
         let mut seats = Vec::with_capacity(inputs.len());
         for (number, inputs) in &inputs {
             seats.push(match kept.remove(number) {
                 Some(kept) => Seat::Kept(kept),
-                None => Seat::New(self.role.task(*number, inputs).map_err(stuck)?),
+                None => {
+                    let task = self.role.task(*number, inputs);
+                    Seat::New(task.map_err(|error| Broken::by(Why::Stuck, error))?)
+                }
             });
         }
         let numbers: Vec<Partition> = inputs.into_keys().collect();
-        tracing::info!(partitions = ?numbers, "lane owns partitions");
+        tracing::info!(partitions = ?numbers, "the lane owns partitions");
         let place = |at: TopicPartition| numbers.iter().position(|number| *number == at.partition);
         let config = LaneConfig { limits: self.plan.limits, order: self.role.order() };
-        match Lane::assemble(log, seats, place, config) {
-            Ok(lane) => Ok(Seated { lane, numbers }),
-            Err(error) => {
-                let why = match react(&error) {
-                    Reaction::Rebuild(why) => why,
-                    Reaction::Wait | Reaction::Reassign => Why::Broken,
-                };
-                Err(Broken { why, error: error.into() })
-            }
-        }
+        let lane = Lane::assemble(log, seats, place, config).map_err(|error| self.broken(error))?;
+        self.health.set_partitions(named);
+        self.say_restoring(&lane, 0);
+        Ok(Seated { lane, numbers, schedule: Schedule::new(), held: Vec::new() })
     }
 
     /// Takes up what the group changed; tasks that stay keep their state.
-    fn reassign(&self, seated: Seated<R>) -> Result<Seated<R>, Broken> {
+    fn reassign(&mut self, seated: Seated<R>) -> Result<Seated<R>, Broken> {
+        self.meters.rebalance();
         let (mut log, tasks) = seated.lane.dissolve();
         let change = loop {
+            self.health.turned();
             match log.reassign() {
                 Ok(change) => break change,
                 Err(LogError::Retry { reason }) if !self.plan.stop.requested() => {
-                    tracing::debug!("reassignment waits: {reason}");
+                    tracing::debug!("the reassignment waits: {reason}");
                     thread::sleep(NAP);
                 }
-                Err(error) => return Err(Broken { why: Why::Broken, error: error.into() }),
+                Err(error) => return Err(self.broken(LaneError::Log(error))),
             }
         };
         let numbers = seated.numbers.into_iter();
@@ -182,30 +225,67 @@ impl<R: Role> Worker<R> {
         for at in change.revoked.iter().chain(&change.lost) {
             kept.remove(&at.partition);
         }
+        // Those that stay are said again within a second.
+        self.meters.forget_lags();
         self.seat(log, kept)
     }
 
-    /// One turn of the loop: a slice of restoring, or a step.
-    fn turn(&mut self, seated: &mut Seated<R>, asked: &mut Instant) -> Result<(), LaneError> {
-        match seated.lane.restore_some()? {
-            Restored::More => return Ok(()),
-            Restored::Held { at, position, target } => {
-                return Err(LaneError::RestoreHeld { at, position, target });
+    /// One turn of the loop: what is due, a slice of restoring, and a step.
+    fn turn(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
+        self.keep_up(seated)?;
+        if !seated.lane.is_restored() {
+            self.restore(seated)?;
+        }
+        self.step(seated)
+    }
+
+    fn restore(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
+        let restored = seated.lane.restore_some()?;
+        let left = left_to_restore(&seated.lane);
+        seated.schedule.restore_of = seated.schedule.restore_of.max(left);
+        self.say_restoring(&seated.lane, seated.schedule.restore_of);
+        match restored {
+            Restored::Done => {
+                tracing::info!(
+                    seconds = seated.schedule.made.elapsed().as_secs_f64(),
+                    "the state is restored"
+                );
+                self.meters.restored(seated.schedule.made.elapsed());
             }
-            Restored::Done => {}
+            // Somebody's open transaction hides the rest; the other tasks go on.
+            Restored::Held { .. } => thread::sleep(Duration::from_millis(5)),
+            Restored::More => {}
         }
-        if asked.elapsed() >= TAILS {
-            *asked = Instant::now();
-            self.ask_for_tails(seated)?;
-        }
+        Ok(())
+    }
+
+    fn say_restoring(&self, lane: &Lane<KafkaLane, R::Task>, of: u64) {
+        let left = left_to_restore(lane);
+        self.health.set(if lane.is_restored() {
+            State::Running
+        } else {
+            State::Restoring { done: of.max(left) - left, of: of.max(left) }
+        });
+    }
+
+    fn step(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
         let started = Instant::now();
         let role = &mut self.role;
         let now = match self.plan.config.clock {
             Clock::Wall => Some(wall_clock()),
             Clock::Event => None,
         };
-        let report = seated.lane.step(now, &mut |effect| role.effect(effect))?;
-        role.step_done();
+        let step = seated.lane.step(now, &mut |effect| role.effect(effect));
+        let Timings { poll, commit } = seated.lane.log_mut().take_timings();
+        let report = step?;
+        self.role.step_done();
+        if !report.is_idle() {
+            let process = started.elapsed().saturating_sub(poll + commit);
+            self.meters.step(&report, Phases { poll, process, commit });
+        }
+        if let Some(reason) = &report.aborted {
+            tracing::warn!("a step is undone and taken again: {reason}");
+        }
         self.pace(&report, started);
         Ok(())
     }
@@ -220,8 +300,63 @@ impl<R: Role> Worker<R> {
         }
     }
 
-    fn ask_for_tails(&self, _seated: &mut Seated<R>) -> Result<(), LaneError> {
+    /// What is done now and then between two steps.
+    fn keep_up(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
+        if seated.schedule.tails.is_due() {
+            self.ask_for_tails(seated)?;
+            self.see_held(seated);
+            self.role.measure(seated.lane.tasks(), self.meters.lane());
+        }
+        if !seated.held.is_empty() && seated.schedule.retry.is_due() {
+            seated.lane.retry()?;
+        }
+        if seated.schedule.recommit.is_due() {
+            seated.lane.recommit();
+        }
         Ok(())
+    }
+
+    /// Where the inputs end: for the lag, and for tasks whose time goes on while nothing comes.
+    fn ask_for_tails(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
+        let asked_at = wall_clock();
+        let tails = seated.lane.tails()?;
+        self.health.kafka_answered();
+        for tail in &tails {
+            let lag = if tail.caught_up { 0 } else { tail.end.0.saturating_sub(tail.next.0) };
+            self.meters.lag(&self.plan.table, tail.at, lag);
+        }
+        if self.plan.config.clock == Clock::Wall {
+            let Seated { lane, numbers, .. } = seated;
+            for (number, task) in numbers.iter().zip(lane.tasks_mut()) {
+                for tail in tails.iter().filter(|tail| tail.caught_up && tail.at.partition == *number) {
+                    R::caught_up(task, tail.at, asked_at);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what has come to be held, and what goes on.
+    fn see_held(&self, seated: &mut Seated<R>) {
+        let now: Vec<Held> = seated.lane.held().cloned().collect();
+        for gone in seated.held.iter().filter(|held| !now.contains(held)) {
+            let (topic, partition) = self.named(gone.at);
+            self.health.release(&topic, partition);
+        }
+        for held in now.iter().filter(|held| !seated.held.contains(held)) {
+            let (topic, partition) = self.named(held.at);
+            let text = held.describe(&self.plan.table);
+            self.health.hold(&topic, partition, held_as(&held.why));
+            match held.why {
+                Hold::Waiting => tracing::warn!("{text}"),
+                _ => tracing::error!("{text}; the other partitions go on"),
+            }
+        }
+        seated.held = now;
+    }
+
+    fn named(&self, at: TopicPartition) -> (String, u32) {
+        (self.plan.table.spec(at.topic).name.clone(), at.partition)
     }
 
     fn settings(&self) -> anyhow::Result<LaneSettings> {
@@ -230,7 +365,7 @@ impl<R: Role> Worker<R> {
         let mut settings = LaneSettings::new(cluster, Arc::clone(table), self.role.topic());
         let index = self.index;
         settings.followed = self.role.followed();
-        settings.group = format!("{}.{}", config.app, R::NAME);
+        settings.group = group(config, R::NAME);
         settings.instance = format!("{instance}-{}-{index}", R::NAME);
         settings.transactional_id = format!("{}.{}.{instance}-{index}", config.app, R::NAME);
         settings.session_timeout = config.kafka.session_timeout.as_duration();
@@ -242,16 +377,86 @@ impl<R: Role> Worker<R> {
         };
         settings.queue_kib = u32::try_from(config.kafka.fetch_ahead.bytes() >> 10)?;
         settings.record_limit = usize::try_from(config.kafka.max_record.bytes())?;
+        settings.join_timeout = JOIN;
+        let sink = observe::kafka::sink(R::NAME, self.index, &settings.group, self.health.clone());
+        settings.statistics = Some((sink, config.kafka.statistics_interval.as_duration()));
         Ok(settings)
     }
 
     /// Waits, but no longer than until the request to stop.
     fn nap(&self, wait: Duration) {
-        let end = Instant::now() + wait;
-        while !self.plan.stop.requested() && Instant::now() < end {
-            thread::sleep(NAP.min(end.saturating_duration_since(Instant::now())));
+        self.health.away(wait);
+        nap(wait, &self.plan.stop);
+    }
+}
+
+impl Broken {
+    fn by(why: Why, error: anyhow::Error) -> Self {
+        Broken { why, error }
+    }
+}
+
+/// When what is done now and then is due.
+struct Schedule {
+    made: Instant,
+    tails: Every,
+    retry: Every,
+    recommit: Every,
+    /// The most offsets that were left to restore.
+    restore_of: u64,
+}
+
+impl Schedule {
+    fn new() -> Self {
+        Schedule {
+            made: Instant::now(),
+            tails: Every::new(TAILS),
+            retry: Every::new(RETRY),
+            recommit: Every::new(RECOMMIT),
+            restore_of: 0,
         }
     }
+}
+
+/// Something that is done again and again.
+struct Every {
+    interval: Duration,
+    last: Instant,
+}
+
+impl Every {
+    fn new(interval: Duration) -> Self {
+        Every { interval, last: Instant::now() }
+    }
+
+    /// True once an interval.
+    fn is_due(&mut self) -> bool {
+        let due = self.last.elapsed() >= self.interval;
+        if due {
+            self.last = Instant::now();
+        }
+        due
+    }
+}
+
+/// Offsets of changelogs that are still to be read back.
+fn left_to_restore<T: Task>(lane: &Lane<KafkaLane, T>) -> u64 {
+    lane.restoring().map(|progress| progress.target.0.saturating_sub(progress.position.0)).sum()
+}
+
+fn held_as(why: &Hold) -> health::Hold {
+    match why {
+        Hold::Gap { position, earliest } => {
+            health::Hold::InputGap { missing: earliest.0.saturating_sub(position.0) }
+        }
+        Hold::Unreadable { .. } | Hold::Unrestorable { .. } => health::Hold::Unreadable,
+        Hold::Waiting | Hold::TooLarge { .. } | Hold::NoOffset { .. } => health::Hold::Other,
+    }
+}
+
+/// `group.id` of a role.
+pub(crate) fn group(config: &Config, role: &str) -> String {
+    format!("{}.{role}", config.app)
 }
 
 /// Milliseconds since 1970.

@@ -22,6 +22,12 @@ pub(super) enum Why {
     Unknown,
     /// The client is broken.
     Broken,
+    /// Kafka can't be reached.
+    World,
+    /// Kafka does not let us in, or not do that. The next lane's clients read the secrets anew.
+    Denied,
+    /// A bug.
+    Panicked,
     /// Something that will not go away by itself: an unreadable stored record, a wiring that is wrong, a record that
     /// the log does not take. It is tried again all the same, since a person may have put it right.
     Stuck,
@@ -33,6 +39,9 @@ impl Why {
             Why::Fenced => "fenced",
             Why::Unknown => "unknown_commit",
             Why::Broken => "broken_client",
+            Why::World => "kafka",
+            Why::Denied => "denied",
+            Why::Panicked => "panic",
             Why::Stuck => "stuck",
         }
     }
@@ -44,6 +53,7 @@ pub(super) fn react(error: &LaneError) -> Reaction {
         LaneError::Log(LogError::Retry { .. }) | LaneError::RestoreHeld { .. } => Reaction::Wait,
         LaneError::Log(LogError::Reassigned) => Reaction::Reassign,
         LaneError::Fenced(_) => Reaction::Rebuild(Why::Fenced),
+        LaneError::Log(LogError::Denied { .. }) => Reaction::Rebuild(Why::Denied),
         LaneError::MustRestore => Reaction::Rebuild(Why::Unknown),
         LaneError::Log(LogError::Fatal { .. }) => Reaction::Rebuild(Why::Broken),
         LaneError::Log(
@@ -54,7 +64,6 @@ pub(super) fn react(error: &LaneError) -> Reaction {
             | LogError::NoOffsets,
         )
         | LaneError::Unreadable { .. }
-        | LaneError::NotRestored
         | LaneError::Wiring(_) => Reaction::Rebuild(Why::Stuck),
     }
 }
@@ -79,6 +88,7 @@ mod tests {
             (log(gap), Reaction::Rebuild(Why::Stuck)),
             (LaneError::Fenced(Fence::Group), Reaction::Rebuild(Why::Fenced)),
             (LaneError::Fenced(Fence::Producer), Reaction::Rebuild(Why::Fenced)),
+            (log(LogError::Denied { what: reason() }), Reaction::Rebuild(Why::Denied)),
             (LaneError::MustRestore, Reaction::Rebuild(Why::Unknown)),
             (LaneError::Wiring(reason()), Reaction::Rebuild(Why::Stuck)),
         ] {

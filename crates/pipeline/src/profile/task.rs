@@ -119,6 +119,12 @@ impl ProfileTask {
         &self.ledgers
     }
 
+    /// Ids of events that are remembered.
+    #[must_use]
+    pub fn dedup_entries(&self) -> usize {
+        self.dedup.len()
+    }
+
     /// Timers that are still due.
     #[must_use]
     pub fn pending_timers(&self) -> usize {

@@ -154,12 +154,16 @@ fn a_lane_on_kafka_shows_its_lag_and_its_brokers() {
     let admin = catchment_connectors::kafka::TopicAdmin::new(&cluster, patience).unwrap();
     let wanted = catchment_connectors::kafka::WantedTopic {
         name: name.clone(),
-        partitions: Some(1),
+        is_theirs: false,
+        partitions: Some(catchment_connectors::kafka::PartitionCount::Exactly(1)),
         replication: Some(1),
         cleanup: None,
         retention: None,
         timestamps: None,
         min_insync: None,
+        segment: None,
+        compaction_lag: None,
+        largest_batch: None,
     };
     admin.create(&[wanted]).unwrap();
     let recorder = crate::observe::metrics::recorder().unwrap();

@@ -1,0 +1,13 @@
+//! The program as a user runs it, against a real broker and a real schema registry. Each test has a broker of its own,
+//! since topics have fixed names; the registry is shared.
+
+mod deployment;
+mod gate;
+mod groups;
+mod process;
+mod shop;
+#[path = "../all/support.rs"]
+#[allow(dead_code)]
+mod support;
+mod wait;
+mod worlds;
