@@ -21,6 +21,7 @@ mod context;
 mod lane;
 mod member;
 mod names;
+mod offsets;
 mod reader;
 mod restorer;
 mod tools;
@@ -31,7 +32,7 @@ mod writer;
 pub use classify::{Class, Facts, Stage, classify};
 pub use config::{Cluster, LaneSettings, Properties, PropertyRefused};
 pub use context::{Client, StatisticsSink};
-pub use lane::KafkaLane;
+pub use lane::{KafkaLane, Timings};
 pub use tools::{RawProducer, RawRecord, read_committed};
 pub use topics::{
     CleanupPolicy, DescribedTopic, Mismatch, Retention, TimestampType, TopicAdmin, TopicError, WantedTopic,
