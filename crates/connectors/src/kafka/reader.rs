@@ -356,11 +356,8 @@ impl Reader {
     ) -> Result<(), LogError> {
         let deadline = Instant::now() + wait;
         loop {
-            let wait = if batch.is_empty() {
-                deadline.saturating_duration_since(Instant::now())
-            } else {
-                Duration::ZERO
-            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let wait = if batch.is_empty() { whole_millis(left) } else { Duration::ZERO };
             let aside = match self.consumer.poll(wait) {
                 None if batch.is_empty() && Instant::now() < deadline => continue,
                 None => return Ok(()),
@@ -435,6 +432,11 @@ impl Reader {
         self.suspect = false;
         Ok(())
     }
+}
+
+/// Rounded up: librdkafka waits for whole milliseconds, and rdkafka spins for what is left of the last one.
+fn whole_millis(wait: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
 /// Retention overtook the position, or the position is behind the end.
