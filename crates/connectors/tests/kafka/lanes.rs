@@ -2,11 +2,11 @@
 
 use crate::support::{Kafka, PATIENCE, at, brokers, text};
 use catchment_connectors::kafka::KafkaLane;
-use catchment_runtime::conformance::{Harness as _, OUT};
+use catchment_runtime::conformance::{Harness as _, IN, OUT};
 use catchment_runtime::task::Unreadable;
 use catchment_runtime::{
-    Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Partition, Record, Restored, Seat, Step, Task,
-    TopicPartition,
+    BatchLimits, Hold, Kept, Lane, LaneConfig, LaneError, Log as _, LogError, NextOffset, Offset, Order,
+    Partition, Record, Restored, Seat, Step, Tail, Task, TopicPartition,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -28,9 +28,10 @@ impl Count {
 impl Task for Count {
     type Effect = ();
 
-    fn process(&mut self, _: &Record<'_>, _: &mut Step<()>) -> Result<(), Unreadable> {
+    fn process(&mut self, record: &Record<'_>, _: &mut Step<()>) -> Result<(), Unreadable> {
         self.total += 1;
-        Ok(())
+        // After the count, so that a step that is not undone shows.
+        if record.value == Some(b"bad") { Err(Unreadable { reason: "bad".to_owned() }) } else { Ok(()) }
     }
 
     fn advance(&mut self, _: &mut Step<()>) {}
@@ -164,4 +165,81 @@ fn every_record_is_counted_once_while_partitions_move_between_lanes() {
         let last = kafka.read_committed(at(OUT, partition)).unwrap();
         assert_eq!(last.last().map(text).as_deref(), Some("150"));
     }
+}
+
+fn lane(kafka: &mut Kafka, records: usize) -> Lane<KafkaLane, Count> {
+    let log = kafka.lane("one", &[at(IN, 0), at(IN, 1)]).unwrap();
+    let limits = BatchLimits { records, ..BatchLimits::default() };
+    let task_of = |at: TopicPartition| usize::try_from(at.partition).ok();
+    let config = LaneConfig { limits, order: Order::Offset };
+    Lane::new(log, vec![Count::new(0), Count::new(1)], task_of, config).unwrap()
+}
+
+fn totals(lane: &Lane<KafkaLane, Count>) -> Vec<u32> {
+    lane.tasks().map(|task| task.committed).collect()
+}
+
+#[track_caller]
+fn step_until(lane: &mut Lane<KafkaLane, Count>, done: impl Fn(&Lane<KafkaLane, Count>) -> bool) {
+    let start = Instant::now();
+    while !done(lane) {
+        assert!(start.elapsed() < PATIENCE, "waited in vain");
+        lane.step(None, &mut |()| {}).unwrap();
+    }
+}
+
+#[test]
+fn a_record_that_can_not_be_read_stops_its_partition_and_no_other() {
+    let Some(brokers) = brokers("lanes") else {
+        return;
+    };
+    let mut kafka = Kafka::new(&brokers);
+    for (partition, value) in [(0, "a"), (0, "bad"), (0, "b"), (1, "A")] {
+        kafka.say(partition, value);
+    }
+    let mut lane = lane(&mut kafka, 100);
+    step_until(&mut lane, |lane| lane.held().count() == 1 && totals(lane) == [1, 1]);
+    let held = lane.held().next().unwrap();
+    let why = Hold::Unreadable { offset: Offset(1), reason: "bad".to_owned() };
+    assert_eq!((held.at, held.next, &held.why), (at(IN, 0), NextOffset(1), &why));
+    kafka.say(1, "B");
+    step_until(&mut lane, |lane| totals(lane) == [1, 2]);
+    let tail = |partition, next, end, caught_up| Tail {
+        at: at(IN, partition),
+        next: NextOffset(next),
+        end: NextOffset(end),
+        caught_up,
+    };
+    assert_eq!(lane.tails().unwrap(), [tail(0, 1, 3, false), tail(1, 2, 2, true)]);
+    let committed = lane.log_mut().committed(&[at(IN, 0), at(IN, 1)]);
+    assert_eq!(committed, Ok(vec![Some(NextOffset(1)), Some(NextOffset(2))]));
+    assert_eq!(kafka.read_committed(at(OUT, 0)).unwrap().last().map(text).as_deref(), Some("1"));
+}
+
+#[test]
+fn a_task_runs_while_another_is_restored() {
+    let Some(brokers) = brokers("lanes") else {
+        return;
+    };
+    let mut kafka = Kafka::new(&brokers);
+    let mut first = lane(&mut kafka, 1);
+    for _ in 0..40 {
+        kafka.say(0, "a");
+    }
+    step_until(&mut first, |lane| totals(lane) == [40, 0]);
+    drop(first);
+    kafka.say(1, "A");
+    let mut lane = lane(&mut kafka, 1);
+    let (mut slices, start) = (0, Instant::now());
+    while totals(&lane)[1] == 0 {
+        assert!(start.elapsed() < PATIENCE, "waited in vain");
+        assert_eq!(lane.restore_some().unwrap(), Restored::More, "it does not wait for the other");
+        slices += 1;
+        lane.step(None, &mut |()| {}).unwrap();
+    }
+    assert!(lane.restoring().all(|progress| progress.task == 0 && progress.target > NextOffset(79)));
+    kafka.say(0, "b");
+    lane.restore().unwrap();
+    step_until(&mut lane, |lane| totals(lane) == [41, 1]);
+    println!("{slices} slices until the other had stepped");
 }

@@ -11,6 +11,7 @@
 
 mod admin;
 mod conformance;
+mod cost;
 mod fencing;
 mod groups;
 mod lanes;
