@@ -5,6 +5,7 @@ mod contracts;
 mod dlq;
 mod lag;
 mod offsets;
+mod operator;
 mod run;
 mod topics;
 
