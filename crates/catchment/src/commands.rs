@@ -7,6 +7,7 @@ mod lag;
 mod load;
 mod offsets;
 mod read;
+mod operator;
 mod run;
 mod topics;
 

@@ -24,7 +24,12 @@ impl Out<io::StdoutLock<'static>> {
 impl<W: Write> Out<W> {
     /// Writes a text as it is.
     pub(crate) fn text(&mut self, text: &str) -> anyhow::Result<()> {
-        let written = self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush());
+        self.bytes(text.as_bytes())
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let written = self.writer.write_all(bytes).and_then(|()| self.writer.flush());
         written.map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => ClosedPipe.into(),
             _ => anyhow::Error::new(error).context("cannot write the output"),
