@@ -346,7 +346,8 @@ impl LaneHealth {
     fn replace_held(&self, facts: &mut Facts, held: Vec<HeldPartition>) {
         let waited_for = facts.waiting_for();
         let before = std::mem::replace(&mut facts.held, held);
-        let same = |one: &HeldPartition, other: &HeldPartition| one.at == other.at && one.reason == other.reason;
+        let same =
+            |one: &HeldPartition, other: &HeldPartition| one.at == other.at && one.reason == other.reason;
         for gone in before.iter().filter(|gone| !facts.held.iter().any(|held| same(gone, held))) {
             self.show_held(gone, false);
         }

@@ -4,26 +4,30 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use catchment_runtime::{LaneError, Millis, StepReport};
+use catchment_runtime::{
+    Held, LaneError, Millis, RestoreProgress, StepReport, TopicId, TopicPartition, TopicTable,
+};
 use metrics::{Counter, Gauge, Histogram};
 
-use super::health::LaneHealth;
+use super::health::{HeldPartition, LaneHealth, NamedPartition, State, hold};
 use super::log::Times;
 use super::task::Notes;
 use super::trace::{StepSpans, TracedStep, Traces};
 use crate::metrics as names;
 
 /// Which lane.
-#[derive(Clone, Copy, Debug)]
-pub struct LaneName<'a> {
+#[derive(Clone, Debug)]
+pub struct LaneName {
     /// Its role.
     pub role: &'static str,
     /// Its number among those of the role in this process.
     pub index: u16,
     /// Its consumer group.
-    pub group: &'a str,
+    pub group: String,
     /// The topics that it reads as its input.
-    pub topics: &'a [&'a str],
+    pub inputs: Vec<TopicId>,
+    /// What topics are called.
+    pub topics: Arc<TopicTable>,
 }
 
 /// Why a lane was dropped and made anew.
@@ -69,12 +73,22 @@ pub struct StateSize {
 pub struct LaneObserver {
     role: &'static str,
     index: String,
+    topics: Arc<TopicTable>,
     health: LaneHealth,
     notes: Arc<Notes>,
     spans: Option<StepSpans>,
     begun: Option<(Instant, SystemTime)>,
+    restore: Option<Restore>,
     evicted: u64,
     metrics: Metrics,
+}
+
+/// State that is being read back.
+#[derive(Clone, Copy, Debug)]
+struct Restore {
+    since: Instant,
+    done: u64,
+    remaining: u64,
 }
 
 /// Looked up once: a step records several of them.
@@ -141,14 +155,17 @@ fn whole(number: usize) -> u64 {
 impl LaneObserver {
     /// Of a lane that is about to start.
     #[must_use]
-    pub fn new(name: &LaneName<'_>, health: LaneHealth, traces: Option<&Traces>) -> Self {
+    pub fn new(name: &LaneName, health: LaneHealth, traces: Option<&Traces>) -> Self {
         let index = name.index.to_string();
+        let inputs: Vec<&str> = name.inputs.iter().map(|id| name.topics.spec(*id).name.as_str()).collect();
         LaneObserver {
             role: name.role,
+            topics: Arc::clone(&name.topics),
             health,
             notes: Arc::new(Notes::new(traces.is_some())),
-            spans: traces.map(|traces| traces.steps(name.role, name.index, name.group, name.topics)),
+            spans: traces.map(|traces| traces.steps(name.role, name.index, &name.group, &inputs)),
             begun: None,
+            restore: None,
             evicted: 0,
             metrics: Metrics::new(name.role, &index),
             index,
@@ -194,7 +211,7 @@ impl LaneObserver {
                     Some(("aborted", reason.clone()))
                 }
             },
-            Err(error) => Some((self.failed(error), error.to_string())),
+            Err(error) => Some((self.failed(error), error.describe(&self.topics))),
         };
         if let Some(spans) = &mut self.spans {
             let records = result.as_ref().map_or(0, |report| report.records);
@@ -238,14 +255,49 @@ impl LaneObserver {
         }
     }
 
-    /// So many records of changelogs were read back.
-    pub fn restored(&self, records: usize) {
-        self.metrics.restored.increment(whole(records));
+    fn name(&self, at: TopicPartition) -> NamedPartition {
+        (self.topics.spec(at.topic).name.clone(), at.partition)
     }
 
-    /// All state is back after so long.
-    pub fn restore_took(&self, time: Duration) {
-        metrics::histogram!(names::RESTORE_SECONDS, "role" => self.role).record(time.as_secs_f64());
+    /// The lane has these partitions now.
+    pub fn assigned(&self, partitions: &[TopicPartition]) {
+        self.health.set_partitions(partitions.iter().map(|at| self.name(*at)).collect());
+    }
+
+    /// These partitions stand still now ([`Lane::held`](catchment_runtime::Lane::held)).
+    pub fn held<'a>(&self, held: impl IntoIterator<Item = &'a Held>) {
+        let held = held.into_iter().map(|held| {
+            let (reason, missing) = hold::word(&held.why);
+            HeldPartition { at: self.name(held.at), reason, why: held.describe(&self.topics), missing }
+        });
+        self.health.set_held(held.collect());
+    }
+
+    /// This is still to be read back ([`Lane::restoring`](catchment_runtime::Lane::restoring)): the lane is restoring, or,
+    /// if it is nothing, running. To be told while the lane has partitions or could have, after each piece of work.
+    pub fn restoring(&mut self, progress: impl IntoIterator<Item = RestoreProgress>) {
+        let mut changelogs = progress.into_iter().peekable();
+        let is_done = changelogs.peek().is_none();
+        let remaining = changelogs.map(|at| at.target.0.saturating_sub(at.position.0)).sum();
+        match (&mut self.restore, is_done) {
+            (None, true) => self.health.set(State::Running),
+            (None, false) => self.restore = Some(Restore { since: Instant::now(), done: 0, remaining }),
+            (Some(restore), _) => {
+                // More than before: the group gave more partitions meanwhile.
+                let read = restore.remaining.saturating_sub(remaining);
+                self.metrics.restored.increment(read);
+                *restore = Restore { done: restore.done + read, remaining, ..*restore };
+            }
+        }
+        let Some(Restore { since, done, remaining }) = self.restore else { return };
+        if is_done {
+            self.restore = None;
+            metrics::histogram!(names::RESTORE_SECONDS, "role" => self.role)
+                .record(since.elapsed().as_secs_f64());
+            self.health.set(State::Running);
+        } else {
+            self.health.set(State::Restoring { done, of: done + remaining });
+        }
     }
 
     /// The lane is dropped and made anew.

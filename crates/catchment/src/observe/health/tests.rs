@@ -15,7 +15,12 @@ fn body(answer: &Answer) -> Value {
 }
 
 fn held(partition: u32, reason: &'static str, missing: u64) -> HeldPartition {
-    HeldPartition { at: ("events".to_owned(), partition), reason, why: format!("events/{partition} stands"), missing }
+    HeldPartition {
+        at: ("events".to_owned(), partition),
+        reason,
+        why: format!("events/{partition} stands"),
+        missing,
+    }
 }
 
 #[test]
@@ -102,7 +107,10 @@ fn a_lane_without_partitions_is_ready_and_one_that_holds_a_partition_too() {
     let body = body(&answer);
     assert_eq!(body["lanes"][0]["partitions"], json!([]));
     assert_eq!(body["lanes"][1]["partitions"], json!(["events/0", "events/1"]));
-    assert_eq!(body["lanes"][1]["held"], json!([{"topic": "events", "partition": 1, "reason": "input_gap", "why": "events/1 stands"}]));
+    assert_eq!(
+        body["lanes"][1]["held"],
+        json!([{"topic": "events", "partition": 1, "reason": "input_gap", "why": "events/1 stands"}])
+    );
 }
 
 #[test]
@@ -184,7 +192,8 @@ fn a_partition_that_waits_for_a_schema_waits_for_the_registry() {
 #[test]
 fn every_hold_of_a_lane_has_a_word() {
     use catchment_runtime::{Hold, NextOffset};
-    let gap = |position, earliest| Hold::Gap { position: NextOffset(position), earliest: NextOffset(earliest) };
+    let gap =
+        |position, earliest| Hold::Gap { position: NextOffset(position), earliest: NextOffset(earliest) };
     assert_eq!(hold::word(&gap(10, 15)), ("input_gap", 5));
     assert_eq!(hold::word(&gap(15, 10)), ("cut_off", 0));
     assert_eq!(hold::word(&Hold::Waiting), (hold::WAITING, 0));
