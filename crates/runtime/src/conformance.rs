@@ -4,6 +4,7 @@
 //! Run every case of [`cases`] on a harness of its own, with fresh topics. A case panics (it asserts) where the log
 //! misbehaves, and returns the error where the log fails.
 
+mod holding;
 mod reading;
 mod restoring;
 mod writing;
@@ -50,6 +51,12 @@ pub trait Harness {
         value: &[u8],
     ) -> Result<(), LogError>;
 
+    /// Lets a partition of `in` begin at that offset: what stands before is deleted.
+    ///
+    /// # Errors
+    /// Those of the log.
+    fn delete_before(&mut self, partition: Partition, offset: u64) -> Result<(), LogError>;
+
     /// What a `read_committed` reader sees of a partition now, from the start.
     ///
     /// # Errors
@@ -82,6 +89,14 @@ pub fn cases<H: Harness>() -> Vec<Case<H>> {
         reading::one_partition_can_be_read_while_others_wait,
         reading::an_open_transaction_holds_readers_back,
         reading::an_aborted_transaction_is_never_seen,
+        reading::records_can_be_awaited_without_being_read,
+        holding::a_held_partition_is_not_read_and_the_others_are,
+        holding::a_released_partition_goes_on_from_where_it_was_left,
+        holding::a_held_partition_can_be_moved,
+        holding::a_gap_is_told_until_the_partition_is_held,
+        holding::ends_tell_what_is_left_and_what_only_looks_like_it,
+        holding::the_end_of_what_is_decided_is_before_an_open_transaction,
+        holding::a_position_from_before_a_seek_is_not_taken_for_the_end,
         writing::records_and_offsets_are_committed_together,
         writing::headers_and_order_of_an_outbox_survive,
         writing::a_restarted_lane_reads_on_from_the_committed_offset,
@@ -154,6 +169,25 @@ fn read<H: Harness>(
         attempt = if batch.is_empty() { attempt + 1 } else { 0 };
         if records.len() >= expected || (batch.is_empty() && !harness.wait(attempt)) {
             return Ok(records);
+        }
+    }
+}
+
+/// Polls and commits nothing until the condition holds, or for as long as anything can come.
+fn until<H: Harness>(
+    harness: &mut H,
+    log: &mut H::Log,
+    condition: impl Fn(&mut H::Log) -> Result<bool, LogError>,
+) -> Result<bool, LogError> {
+    let (mut batch, mut attempt) = (Batch::default(), 0);
+    loop {
+        if condition(log)? {
+            return Ok(true);
+        }
+        log.poll(&LIMITS, &mut batch)?;
+        attempt += 1;
+        if !harness.wait(attempt) {
+            return Ok(false);
         }
     }
 }

@@ -176,6 +176,14 @@ impl EmbeddedLog {
         self.broker().drop_expired(now)
     }
 
+    /// Drops what stands before an offset (Kafka's `DeleteRecords`), as far as it is decided.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`].
+    pub fn delete_before(&self, at: TopicPartition, offset: NextOffset) -> Result<(), LogError> {
+        self.broker().delete_before(at, offset)
+    }
+
     /// The offset that a group committed; `None` = none yet.
     ///
     /// # Errors

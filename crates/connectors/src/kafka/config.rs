@@ -185,7 +185,7 @@ pub struct LaneSettings {
     pub request_timeout: Duration,
     /// How long the lane waits for its first assignment: a rebalance waits for every member to finish its step.
     pub join_timeout: Duration,
-    /// How long a poll waits for the first record.
+    /// How long a poll waits for the first record, until the lane is told otherwise.
     pub poll_wait: Duration,
     /// `queued.max.messages.kbytes` of the reader, in KiB: what may be fetched ahead. A bound per lane.
     pub queue_kib: u32,
@@ -247,6 +247,8 @@ impl LaneSettings {
     pub(super) fn restorer(&self) -> ClientConfig {
         let mut config = self.cluster.consumer(&self.group, self.queue_kib);
         config.set("enable.partition.eof", "true");
+        // The request for the partition before has to come back before the next one is fetched.
+        config.set("fetch.wait.max.ms", "20");
         self.with_statistics(config)
     }
 

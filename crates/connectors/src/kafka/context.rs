@@ -32,11 +32,18 @@ pub type StatisticsSink = Arc<dyn Fn(Client, &[u8]) + Send + Sync>;
 pub(super) struct Voice {
     client: Client,
     statistics: Option<StatisticsSink>,
+    last_error: Arc<Mutex<Option<(RDKafkaErrorCode, String)>>>,
 }
 
 impl Voice {
     pub(super) fn new(client: Client, statistics: Option<StatisticsSink>) -> Self {
-        Voice { client, statistics }
+        Voice { client, statistics, last_error: Arc::default() }
+    }
+
+    /// The last error that the client told by itself since the last call, with librdkafka's words. Calls that only time
+    /// out don't say why.
+    pub(super) fn take_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        lock(&self.last_error).take()
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -66,6 +73,14 @@ impl Voice {
 
     fn error(&self, error: &KafkaError, reason: &str) {
         tracing::warn!(client = ?self.client, %error, "{reason}");
+        if let Some(code) = error.rdkafka_error_code() {
+            let mut last = lock(&self.last_error);
+            // That all brokers are gone is told after what is the matter with the last of them.
+            let follows = code == RDKafkaErrorCode::AllBrokersDown && last.is_some();
+            if !follows {
+                *last = Some((code, reason.to_owned()));
+            }
+        }
     }
 }
 
@@ -110,7 +125,7 @@ pub(super) enum GroupEvent {
 /// Of the place in the group. Callbacks run inside of `poll`, so they only record; the lane acts between two
 /// transactions.
 pub(super) struct MemberContext {
-    voice: Voice,
+    pub(super) voice: Voice,
     events: Mutex<VecDeque<GroupEvent>>,
     automatic: AtomicBool,
     assignments: AtomicBool,

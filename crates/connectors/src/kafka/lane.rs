@@ -9,16 +9,27 @@ use super::restorer::Restorer;
 use super::writer::Writer;
 use catchment_runtime::log::Restoring;
 use catchment_runtime::{
-    Batch, BatchLimits, CommitOutcome, Log, LogError, NextOffset, Outbox, Partition, Reassignment,
+    Batch, BatchLimits, CommitOutcome, End, Log, LogError, NextOffset, Outbox, Partition, Reassignment,
     TopicPartition,
 };
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A restorer that was not asked for so long is closed.
-const RESTORER_IDLE: Duration = Duration::from_secs(30);
+const RESTORER_IDLE: Duration = Duration::from_secs(10);
+/// How long a question may take that is asked while tasks run.
+pub(super) const QUESTION: Duration = Duration::from_secs(2);
+
+/// Time that a lane has spent in its log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Polling, the wait for records included.
+    pub poll: Duration,
+    /// Committing.
+    pub commit: Duration,
+}
 
 /// A lane's handle on Kafka: see the [module](super).
 ///
@@ -36,6 +47,7 @@ pub struct KafkaLane {
     owned: BTreeSet<Partition>,
     /// What changed and was not yet handed to the lane's owner, because the log had no answer.
     change: Reassignment,
+    timings: Timings,
 }
 
 impl KafkaLane {
@@ -44,7 +56,9 @@ impl KafkaLane {
     ///
     /// # Errors
     /// [`LogError::Retry`] while Kafka can't be reached, the group is still being rebalanced, or a transaction of a
-    /// former owner is undecided; [`LogError::Fatal`] for settings that librdkafka or the brokers refuse.
+    /// former owner is undecided; [`LogError::Denied`] where credentials or permissions are wrong;
+    /// [`LogError::UnknownPartition`]; [`LogError::Fatal`] for settings that librdkafka or the brokers refuse. Each comes
+    /// after `request_timeout` or `join_timeout` at the latest.
     pub fn join(settings: LaneSettings) -> Result<Self, LogError> {
         let mut lane = Self::new(settings, false)?;
         while lane.disturbed()? {
@@ -87,7 +101,13 @@ impl KafkaLane {
             assignment: Vec::new(),
             owned: BTreeSet::new(),
             change: Reassignment::default(),
+            timings: Timings::default(),
         })
+    }
+
+    /// The time spent since this was last asked.
+    pub fn take_timings(&mut self) -> Timings {
+        std::mem::take(&mut self.timings)
     }
 
     /// Leaves the group, so that other lanes get the partitions at once. For scale-in only: a lane that is dropped
@@ -155,12 +175,13 @@ impl KafkaLane {
     /// Reads these partitions from where the group left them.
     fn follow(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         let committed = self.reader.committed(partitions)?;
+        let known = partitions.iter().zip(&committed);
+        let unknown: Vec<_> = known.filter_map(|(at, offset)| offset.is_none().then_some(*at)).collect();
+        let mut earliest = self.reader.earliest(&unknown)?.into_iter();
         for (at, committed) in partitions.iter().zip(committed) {
-            let from = match committed {
-                Some(offset) => offset,
-                None => self.reader.bounds(*at)?.0,
-            };
-            self.reader.follow(*at, from);
+            if let Some(from) = committed.or_else(|| earliest.next()) {
+                self.reader.follow(*at, from);
+            }
         }
         Ok(())
     }
@@ -206,11 +227,18 @@ impl Log for KafkaLane {
         Ok(change)
     }
 
+    fn set_poll_wait(&mut self, wait: Duration) {
+        self.reader.wait = wait;
+    }
+
     fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError> {
         batch.clear();
         self.undisturbed()?;
         self.close_idle_restorer();
-        self.reader.poll(limits, batch)
+        let start = Instant::now();
+        let result = self.reader.poll(limits, batch);
+        self.timings.poll += start.elapsed();
+        result
     }
 
     fn poll_partition(
@@ -221,7 +249,27 @@ impl Log for KafkaLane {
     ) -> Result<(), LogError> {
         batch.clear();
         self.undisturbed()?;
-        self.reader.poll_partition(at, limits, batch)
+        let start = Instant::now();
+        let result = self.reader.poll_partition(at, limits, batch);
+        self.timings.poll += start.elapsed();
+        result
+    }
+
+    fn await_records(&mut self) -> Result<bool, LogError> {
+        self.undisturbed()?;
+        self.close_idle_restorer();
+        let start = Instant::now();
+        let result = self.reader.await_records();
+        self.timings.poll += start.elapsed();
+        result
+    }
+
+    fn hold(&mut self, at: TopicPartition) -> Result<(), LogError> {
+        self.reader.hold(at)
+    }
+
+    fn release(&mut self, at: TopicPartition) -> Result<(), LogError> {
+        self.reader.release(at)
     }
 
     fn seek(&mut self, at: TopicPartition, to: NextOffset) -> Result<(), LogError> {
@@ -233,7 +281,10 @@ impl Log for KafkaLane {
         outbox: &Outbox,
         offsets: &[(TopicPartition, NextOffset)],
     ) -> Result<CommitOutcome, LogError> {
-        self.writer.commit(outbox, offsets, &self.member)
+        let start = Instant::now();
+        let result = self.writer.commit(outbox, offsets, &self.member);
+        self.timings.commit += start.elapsed();
+        result
     }
 
     fn recover(&mut self) -> Result<(), LogError> {
@@ -245,11 +296,21 @@ impl Log for KafkaLane {
     }
 
     fn earliest(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
-        Ok(self.reader.bounds(at)?.0)
+        let earliest = self.reader.earliest(&[at])?;
+        earliest.first().copied().ok_or(LogError::UnknownPartition { at })
     }
 
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
-        self.member.high_watermark(&self.names, at)
+        let ends = self.member.high_watermarks(&self.names, &[at], self.settings.request_timeout)?;
+        ends.first().copied().ok_or(LogError::UnknownPartition { at })
+    }
+
+    fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {
+        let ends = self.reader.ends(of)?;
+        // Asked after the other end, so as not to be below it.
+        let high = self.member.high_watermarks(&self.names, of, QUESTION)?;
+        let end = |((decided, passed), high_watermark)| End { high_watermark, decided, passed };
+        Ok(ends.into_iter().zip(high).map(end).collect())
     }
 
     fn restore(

@@ -3,8 +3,9 @@
 use super::config::LaneSettings;
 use super::context::{Client, GroupEvent, MemberContext, Voice, acknowledge};
 use super::names::Names;
-use super::trouble::{fatal, of_partition, retry};
-use catchment_runtime::{LogError, NextOffset, TopicPartition};
+use super::offsets::ask;
+use super::trouble::{fatal, is_denial, is_unknown, of_code, retry};
+use catchment_runtime::{LogError, NextOffset, TopicId, TopicPartition};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
@@ -15,6 +16,7 @@ const EVENTS: usize = 16;
 
 pub(super) struct Member {
     consumer: BaseConsumer<MemberContext>,
+    id: TopicId,
     topic: String,
     timeout: Duration,
 }
@@ -28,22 +30,36 @@ impl Member {
         let consumer = BaseConsumer::from_config_and_context(&settings.member(), context)
             .map_err(|error| fatal("member", &error))?;
         consumer.subscribe(&[&topic]).map_err(|error| fatal("subscribe", &error))?;
-        Ok(Member { consumer, topic, timeout: settings.request_timeout })
+        Ok(Member { consumer, id: settings.topic, topic, timeout: settings.request_timeout })
     }
 
     /// Waits for the first assignment.
     pub(super) fn wait(&self, patience: Duration) -> Result<(), LogError> {
         let start = Instant::now();
+        let mut last = None;
         while !self.consumer.context().has_joined() {
             self.serve(Duration::from_millis(50))?;
+            last = self.consumer.context().voice.take_error().or(last);
+            if matches!(last, Some((code, _)) if is_unknown(code)) {
+                return Err(LogError::UnknownPartition {
+                    at: TopicPartition { topic: self.id, partition: 0 },
+                });
+            }
             if start.elapsed() > patience {
-                return Err(LogError::Retry { reason: "the group has not assigned anything yet".to_owned() });
+                let why = last.map(|(_, words)| format!(": {words}")).unwrap_or_default();
+                return Err(LogError::Retry {
+                    reason: format!("the group has not assigned anything yet{why}"),
+                });
             }
         }
         Ok(())
     }
 
     /// Serves callbacks. It must be called again and again: `max.poll.interval.ms` is counted here.
+    ///
+    /// # Errors
+    /// [`LogError::Denied`] once for each time that the brokers said so; [`LogError::Fatal`] again and again, also for a
+    /// member that another of the same name has replaced.
     pub(super) fn serve(&self, wait: Duration) -> Result<(), LogError> {
         let mut wait = wait;
         for _ in 0..EVENTS {
@@ -53,6 +69,11 @@ impl Member {
                 Some(Ok(_)) => {}
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                     return Err(fatal("group", &error));
+                }
+                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_denial) => {
+                    let told = self.consumer.context().voice.take_error();
+                    let words = told.map_or_else(|| error.to_string(), |(_, words)| words);
+                    return Err(of_code(error.rdkafka_error_code(), format!("group: {words}")));
                 }
                 // The context has logged it; librdkafka goes on by itself.
                 Some(Err(_)) => {}
@@ -97,14 +118,14 @@ impl Member {
         metadata.ok_or_else(|| "not a member".to_owned())
     }
 
-    /// The end as an uncommitted reader sees it, which this client is.
-    pub(super) fn high_watermark(&self, names: &Names, at: TopicPartition) -> Result<NextOffset, LogError> {
-        let (topic, partition) = names.of(at)?;
-        let (_, high) = self
-            .consumer
-            .fetch_watermarks(topic, partition, self.timeout)
-            .map_err(|error| of_partition(at, "high watermark", &error))?;
-        Ok(NextOffset(high.try_into().unwrap_or(0)))
+    /// The ends as an uncommitted reader sees them, which this client is; in the order asked.
+    pub(super) fn high_watermarks(
+        &self,
+        names: &Names,
+        of: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<NextOffset>, LogError> {
+        ask(&self.consumer, names, of, rdkafka::Offset::End, timeout.min(self.timeout))
     }
 
     /// Leaves the group, so that others get the partitions at once: at scale-in. A closed static member leaves only

@@ -2,8 +2,10 @@
 
 use super::config::LaneSettings;
 use super::context::{Client, ReaderContext, Voice};
+use super::lane::QUESTION;
 use super::names::Names;
-use super::trouble::{add, fatal, of_partition, retry};
+use super::offsets::{ask, positions};
+use super::trouble::{add, fatal, is_unknown, of_code, of_partition, retry};
 use catchment_runtime::log::Place;
 use catchment_runtime::{Batch, BatchLimits, Headers, LogError, NextOffset, Offset, TopicPartition};
 use rdkafka::config::FromClientConfigAndContext as _;
@@ -16,8 +18,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is set aside of one partition while another is asked for, in bytes; beyond, the partition is paused.
+/// What is set aside of one partition while another is asked for, in bytes; beyond, it is not fetched any more.
 const SET_ASIDE: usize = 4 << 20;
+/// Between two looks at something that is a matter of moments.
+const NAP: Duration = Duration::from_micros(200);
+
+/// What the client has been told about a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Fetch {
+    /// It does not fetch it.
+    #[default]
+    Off,
+    /// It fetches it, and what it brings comes next.
+    On,
+    /// It fetches it from where it should not.
+    Elsewhere,
+}
 
 /// A partition that is read.
 #[derive(Default)]
@@ -29,18 +45,33 @@ struct Input {
     /// Brought and not yet handed out, from `head` on.
     aside: Batch,
     head: usize,
-    paused: bool,
-    /// The records between `next` and here are gone.
+    fetch: Fetch,
+    held: bool,
+    /// `next` is not in the partition, which starts here.
     gap: Option<NextOffset>,
 }
 
 impl Input {
-    fn at(next: NextOffset) -> Self {
-        Input { next, fetched: next, ..Input::default() }
+    fn has_nothing_aside(&self) -> bool {
+        self.head >= self.aside.len()
     }
 
-    fn is_empty(&self) -> bool {
-        self.head >= self.aside.len()
+    /// Whether the client is to fetch it.
+    fn is_wanted(&self) -> bool {
+        !self.held && self.gap.is_none() && self.aside.bytes() <= SET_ASIDE
+    }
+
+    /// The client has to be told something.
+    fn is_amiss(&self) -> bool {
+        self.fetch != if self.is_wanted() { Fetch::On } else { Fetch::Off }
+    }
+
+    fn go_to(&mut self, next: NextOffset) {
+        (self.next, self.fetched, self.gap, self.head) = (next, next, None, 0);
+        self.aside.clear();
+        if self.fetch == Fetch::On {
+            self.fetch = Fetch::Elsewhere;
+        }
     }
 
     /// Hands out what was set aside; true if all of it fitted.
@@ -60,13 +91,30 @@ impl Input {
     }
 }
 
+/// What a read is to bring. The rest is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    All,
+    One(TopicPartition),
+    Nothing,
+}
+
+impl Asked {
+    fn includes(self, at: TopicPartition) -> bool {
+        self == Asked::All || self == Asked::One(at)
+    }
+}
+
 pub(super) struct Reader {
     consumer: BaseConsumer<ReaderContext>,
     names: Arc<Names>,
     inputs: BTreeMap<TopicPartition, Input>,
-    /// The client must be told the positions anew.
-    stale: bool,
-    wait: Duration,
+    /// No partition of the lane any more, and the client does not know yet.
+    gone: Vec<TopicPartition>,
+    /// Some position is not in its partition. rdkafka does not say which.
+    suspect: bool,
+    /// How long a read waits for its first record.
+    pub(super) wait: Duration,
     timeout: Duration,
 }
 
@@ -77,27 +125,49 @@ impl Reader {
         let consumer = BaseConsumer::from_config_and_context(&settings.reader(), context)
             .map_err(|error| fatal("reader", &error))?;
         let (wait, timeout) = (settings.poll_wait, settings.request_timeout);
-        Ok(Reader { consumer, names, inputs: BTreeMap::new(), stale: false, wait, timeout })
+        let (inputs, gone) = (BTreeMap::new(), Vec::new());
+        Ok(Reader { consumer, names, inputs, gone, suspect: false, wait, timeout })
+    }
+
+    fn input(&mut self, at: TopicPartition) -> Result<&mut Input, LogError> {
+        self.inputs.get_mut(&at).ok_or(LogError::NotAssigned { at })
     }
 
     /// Reads that partition too, from there.
     pub(super) fn follow(&mut self, at: TopicPartition, from: NextOffset) {
-        self.inputs.insert(at, Input::at(from));
-        self.stale = true;
+        self.forget(at);
+        self.inputs.insert(at, Input { next: from, fetched: from, ..Input::default() });
     }
 
     pub(super) fn forget(&mut self, at: TopicPartition) {
-        self.stale |= self.inputs.remove(&at).is_some();
+        if self.inputs.remove(&at).is_some_and(|input| input.fetch != Fetch::Off) {
+            self.gone.push(at);
+        }
     }
 
-    /// The next record of that partition is this one.
+    /// As [`catchment_runtime::Log::seek`].
     pub(super) fn seek(&mut self, at: TopicPartition, to: NextOffset) -> Result<(), LogError> {
-        let input = self.inputs.get_mut(&at).ok_or(LogError::NotAssigned { at })?;
+        let input = self.input(at)?;
         // After a step that read nothing the lane seeks to where it is: that must not throw away what was fetched.
         if input.next != to || input.gap.is_some() {
-            *input = Input::at(to);
-            self.stale = true;
+            input.go_to(to);
         }
+        Ok(())
+    }
+
+    /// As [`catchment_runtime::Log::hold`].
+    pub(super) fn hold(&mut self, at: TopicPartition) -> Result<(), LogError> {
+        let input = self.input(at)?;
+        if !input.held {
+            input.go_to(input.next);
+            input.held = true;
+        }
+        Ok(())
+    }
+
+    /// As [`catchment_runtime::Log::release`].
+    pub(super) fn release(&mut self, at: TopicPartition) -> Result<(), LogError> {
+        self.input(at)?.held = false;
         Ok(())
     }
 
@@ -126,21 +196,41 @@ impl Reader {
         Ok(offsets)
     }
 
-    /// The oldest offset, and the end of what is decided.
-    pub(super) fn bounds(&self, at: TopicPartition) -> Result<(NextOffset, NextOffset), LogError> {
-        bounds(&self.consumer, &self.names, at, self.timeout)
+    /// The oldest offsets, in the order asked.
+    pub(super) fn earliest(&self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        ask(&self.consumer, &self.names, of, rdkafka::Offset::Beginning, self.timeout)
+    }
+
+    /// The ends of what is decided, in the order asked, and how far each was handed out.
+    pub(super) fn ends(&self, of: &[TopicPartition]) -> Result<Vec<(NextOffset, NextOffset)>, LogError> {
+        let timeout = self.timeout.min(QUESTION);
+        let decided = ask(&self.consumer, &self.names, of, rdkafka::Offset::End, timeout)?;
+        let positions = positions(&self.consumer, &self.names)?;
+        let mut ends = Vec::with_capacity(of.len());
+        for (at, decided) in of.iter().zip(decided) {
+            let input = self.inputs.get(at).ok_or(LogError::NotAssigned { at: *at })?;
+            let position = positions.iter().find(|(of, _)| of == at).map(|(_, position)| *position);
+            let passed = match position {
+                Some(position) if input.fetch == Fetch::On && input.has_nothing_aside() => {
+                    input.next.max(position)
+                }
+                _ => input.next,
+            };
+            ends.push((decided, passed));
+        }
+        Ok(ends)
     }
 
     /// The next records of all partitions.
     pub(super) fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError> {
         batch.clear();
-        self.prepare(None)?;
-        for (at, input) in &mut self.inputs {
-            if !input.is_empty() && !input.hand_out(*at, limits, batch) {
+        self.prepare(Asked::All)?;
+        for (at, input) in self.inputs.iter_mut().filter(|(_, input)| !input.has_nothing_aside()) {
+            if !input.hand_out(*at, limits, batch) {
                 return Ok(());
             }
         }
-        self.read(None, limits, batch)
+        self.read(Asked::All, limits, batch, self.wait)
     }
 
     /// The next records of one partition. An empty batch is the truth: the position has reached the end of what is
@@ -152,147 +242,198 @@ impl Reader {
         batch: &mut Batch,
     ) -> Result<(), LogError> {
         batch.clear();
-        self.prepare(Some(at))?;
-        let input = self.inputs.get_mut(&at).ok_or(LogError::NotAssigned { at })?;
-        if !input.hand_out(at, limits, batch) {
+        self.prepare(Asked::One(at))?;
+        let input = self.input(at)?;
+        if input.held || !input.hand_out(at, limits, batch) {
             return Ok(());
         }
-        let start = Instant::now();
-        loop {
-            self.read(Some(at), limits, batch)?;
-            if !batch.is_empty() || self.is_at_end(at)? {
-                return Ok(());
+        self.read(Asked::One(at), limits, batch, Duration::ZERO)?;
+        let (start, mut decided) = (Instant::now(), None);
+        while batch.is_empty() {
+            let (end, passed) = self.ends(&[at])?.first().copied().unwrap_or_default();
+            if passed >= *decided.get_or_insert(end) {
+                break;
             }
             if start.elapsed() > self.timeout {
                 let reason = format!("topic {} partition {}: nothing comes", at.topic.0, at.partition);
                 return Err(LogError::Retry { reason });
             }
-        }
-    }
-
-    /// Tells the client where to read, and lets paused partitions go on that are asked for.
-    fn prepare(&mut self, only: Option<TopicPartition>) -> Result<(), LogError> {
-        for (at, input) in &self.inputs {
-            if let Some(earliest) = input.gap.filter(|_| only.is_none_or(|only| only == *at)) {
-                return Err(LogError::OutOfRange { at: *at, position: input.next, earliest });
-            }
-        }
-        let mut list = TopicPartitionList::with_capacity(self.inputs.len());
-        let mut resumed = TopicPartitionList::new();
-        for (at, input) in &mut self.inputs {
-            let name = self.names.of(*at)?;
-            add(&mut list, name, input.fetched.0).map_err(|error| fatal("assign", &error))?;
-            let asked = only.is_none_or(|only| only == *at);
-            if input.paused && (self.stale || asked) {
-                resumed.add_partition(name.0, name.1);
-                input.paused = false;
-                // What was prefetched is gone with the pause: read on behind what is set aside.
-                self.stale = true;
-            }
-        }
-        if resumed.count() > 0 {
-            self.consumer.resume(&resumed).map_err(|error| retry("resume", &error))?;
-        }
-        if std::mem::take(&mut self.stale) {
-            self.consumer.assign(&list).map_err(|error| fatal("assign", &error))?;
+            self.read(Asked::One(at), limits, batch, Duration::from_millis(10))?;
         }
         Ok(())
     }
 
-    /// Fills the batch; waits for the first record only. Records of partitions that were not asked for are set
-    /// aside.
+    /// As [`catchment_runtime::Log::await_records`].
+    pub(super) fn await_records(&mut self) -> Result<bool, LogError> {
+        self.prepare(Asked::Nothing)?;
+        if !self.has_something() {
+            self.read(Asked::Nothing, &BatchLimits::default(), &mut Batch::default(), self.wait)?;
+        }
+        Ok(self.has_something())
+    }
+
+    /// Something is there to be handed out or told.
+    fn has_something(&self) -> bool {
+        let told = |input: &Input| !input.held && (input.gap.is_some() || !input.has_nothing_aside());
+        self.suspect || self.inputs.values().any(told)
+    }
+
+    /// Tells the client what changed, and the lane of gaps.
+    fn prepare(&mut self, asked: Asked) -> Result<(), LogError> {
+        if self.suspect {
+            self.find_gaps()?;
+        }
+        for (at, input) in self.inputs.iter().filter(|(at, _)| asked.includes(**at)) {
+            // What was brought before the gap comes first.
+            if let Some(earliest) = input.gap.filter(|_| input.has_nothing_aside()) {
+                return Err(LogError::OutOfRange { at: *at, position: input.next, earliest });
+            }
+        }
+        if !self.gone.is_empty() || self.inputs.values().any(Input::is_amiss) {
+            self.assign()?;
+        }
+        Ok(())
+    }
+
+    /// Lets the client fetch what is wanted from where it is wanted. Incrementally, so that it keeps what it has fetched
+    /// of the partitions that stay as they are.
+    fn assign(&mut self) -> Result<(), LogError> {
+        let (mut stop, mut start) = (TopicPartitionList::new(), TopicPartitionList::new());
+        let mut started = Vec::new();
+        for at in &self.gone {
+            let (topic, partition) = self.names.of(*at)?;
+            stop.add_partition(topic, partition);
+        }
+        for (at, input) in self.inputs.iter().filter(|(_, input)| input.is_amiss()) {
+            let name = self.names.of(*at)?;
+            if input.fetch != Fetch::Off {
+                stop.add_partition(name.0, name.1);
+            }
+            if input.is_wanted() {
+                add(&mut start, name, input.fetched.0).map_err(|error| fatal("assign", &error))?;
+                started.push(*at);
+            }
+        }
+        if stop.count() > 0 {
+            self.consumer.incremental_unassign(&stop).map_err(|error| fatal("unassign", &error))?;
+            self.gone.clear();
+            let stopped = self.inputs.values_mut().filter(|input| input.is_amiss());
+            stopped.for_each(|input| input.fetch = Fetch::Off);
+        }
+        if start.count() > 0 {
+            self.consumer.incremental_assign(&start).map_err(|error| fatal("assign", &error))?;
+            for at in &started {
+                self.input(*at)?.fetch = Fetch::On;
+            }
+            self.forget_positions(&started)?;
+        }
+        Ok(())
+    }
+
+    /// The client forgets where it stood in a partition once its fetcher has stopped, which is not at once. Until then
+    /// a position from before a seek could pass for one behind it.
+    fn forget_positions(&mut self, of: &[TopicPartition]) -> Result<(), LogError> {
+        let start = Instant::now();
+        while positions(&self.consumer, &self.names)?.iter().any(|(at, _)| of.contains(at)) {
+            if start.elapsed() > self.timeout {
+                for at in of {
+                    self.input(*at)?.fetch = Fetch::Elsewhere;
+                }
+                return Err(LogError::Retry { reason: "a partition does not stop being fetched".to_owned() });
+            }
+            std::thread::sleep(NAP);
+        }
+        Ok(())
+    }
+
+    /// Fills the batch; waits for the first record only. Records that were not asked for are set aside.
     fn read(
         &mut self,
-        only: Option<TopicPartition>,
+        asked: Asked,
         limits: &BatchLimits,
         batch: &mut Batch,
+        wait: Duration,
     ) -> Result<(), LogError> {
-        let deadline = Instant::now() + self.wait;
+        let deadline = Instant::now() + wait;
         loop {
             let wait = if batch.is_empty() {
                 deadline.saturating_duration_since(Instant::now())
             } else {
                 Duration::ZERO
             };
-            let trouble = match self.consumer.poll(wait) {
+            let aside = match self.consumer.poll(wait) {
                 None if batch.is_empty() && Instant::now() < deadline => continue,
                 None => return Ok(()),
                 Some(Ok(message)) => {
-                    match take(&self.names, &mut self.inputs, &message, only, limits, batch) {
+                    match take(&self.names, &mut self.inputs, &message, asked, limits, batch) {
                         Taken::Placed => continue,
                         Taken::Full => return Ok(()),
-                        Taken::Aside(at) => Err(at),
+                        Taken::Aside(at) => Ok(at),
                     }
                 }
-                Some(Err(error)) => Ok(error),
+                Some(Err(error)) => Err(error),
             };
-            match trouble {
-                Err(at) => self.pause_if_full(at)?,
-                // What is in the batch is good; an error that stays comes again.
-                Ok(error) if !batch.is_empty() => {
-                    self.stale |= is_gap(&error);
-                    return Ok(());
+            match aside {
+                Ok(at) => {
+                    if self.input(at)?.is_amiss() {
+                        self.assign()?;
+                    }
+                    if asked == Asked::Nothing {
+                        return Ok(());
+                    }
                 }
-                Ok(error) => return Err(self.trouble(&error)),
+                Err(error) if is_gap(&error) => {
+                    self.suspect = true;
+                    // What is in the batch is good, and comes first.
+                    return if batch.is_empty() { self.prepare(asked) } else { Ok(()) };
+                }
+                // An error that stays comes again.
+                Err(_) if !batch.is_empty() => return Ok(()),
+                Err(error) => return Err(self.trouble(&error)),
             }
         }
     }
 
-    fn pause_if_full(&mut self, at: TopicPartition) -> Result<(), LogError> {
-        let Some(input) = self.inputs.get_mut(&at).filter(|input| !input.paused) else {
-            return Ok(());
-        };
-        if input.aside.bytes() > SET_ASIDE {
-            let (topic, partition) = self.names.of(at)?;
-            let mut list = TopicPartitionList::new();
-            list.add_partition(topic, partition);
-            self.consumer.pause(&list).map_err(|error| retry("pause", &error))?;
-            input.paused = true;
+    fn trouble(&self, error: &KafkaError) -> LogError {
+        let told = self.consumer.context().voice.take_error();
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            return fatal("reader", error);
         }
-        Ok(())
+        let code = error.rdkafka_error_code();
+        if code.is_some_and(is_unknown)
+            && let Some(unknown) = self.find_unknown()
+        {
+            return unknown;
+        }
+        let words = told.map_or_else(|| error.to_string(), |(_, words)| words);
+        of_code(code, format!("reader: {words}"))
     }
 
-    fn trouble(&mut self, error: &KafkaError) -> LogError {
-        match error {
-            KafkaError::MessageConsumptionFatal(_) => fatal("reader", error),
-            _ if is_gap(error) => self.find_gap(error),
-            _ => retry("reader", error),
-        }
+    /// The first partition that the brokers don't know.
+    fn find_unknown(&self) -> Option<LogError> {
+        let ask = |at: &TopicPartition| self.earliest(&[*at]).err();
+        self.inputs
+            .keys()
+            .find_map(|at| ask(at).filter(|error| matches!(error, LogError::UnknownPartition { .. })))
     }
 
-    /// rdkafka doesn't say which partition is out of range.
-    fn find_gap(&mut self, error: &KafkaError) -> LogError {
-        self.stale = true;
-        let partitions: Vec<TopicPartition> = self.inputs.keys().copied().collect();
-        for at in partitions {
-            let earliest = match self.bounds(at) {
-                Ok((earliest, _)) => earliest,
-                Err(error) => return error,
-            };
-            if let Some(input) = self.inputs.get_mut(&at).filter(|input| input.fetched < earliest) {
+    /// Finds the partitions that don't hold the position they are read at. A client that meets one stops fetching it.
+    fn find_gaps(&mut self) -> Result<(), LogError> {
+        let fetched = self.inputs.iter().filter(|(_, input)| input.is_wanted());
+        let of: Vec<TopicPartition> = fetched.map(|(at, _)| *at).collect();
+        let earliest = self.earliest(&of)?;
+        let ends = ask(&self.consumer, &self.names, &of, rdkafka::Offset::End, self.timeout)?;
+        for ((at, earliest), end) in of.into_iter().zip(earliest).zip(ends) {
+            let input = self.input(at)?;
+            if input.fetched < earliest || input.fetched > end {
                 input.gap = Some(earliest);
-                return LogError::OutOfRange { at, position: input.next, earliest };
+            } else if input.fetch == Fetch::On {
+                // It may be the one, and all right by now: it is to be fetched again.
+                input.fetch = Fetch::Elsewhere;
             }
         }
-        LogError::Fatal { reason: format!("a position is behind the end of its partition: {error}") }
-    }
-
-    /// True if nothing that is decided is left to be read.
-    fn is_at_end(&self, at: TopicPartition) -> Result<bool, LogError> {
-        let (_, end) = self.bounds(at)?;
-        Ok(self.position(at)? >= end)
-    }
-
-    /// The client's position, which passes over markers and aborted records.
-    fn position(&self, at: TopicPartition) -> Result<NextOffset, LogError> {
-        let fetched = self.inputs.get(&at).ok_or(LogError::NotAssigned { at })?.fetched;
-        let (topic, partition) = self.names.of(at)?;
-        let list = self.consumer.position().map_err(|error| retry("position", &error))?;
-        let position = list.find_partition(topic, partition).map(|element| element.offset());
-        Ok(match position {
-            Some(rdkafka::Offset::Offset(offset)) => fetched.max(NextOffset(offset.try_into().unwrap_or(0))),
-            _ => fetched,
-        })
+        self.suspect = false;
+        Ok(())
     }
 }
 
@@ -311,7 +452,7 @@ fn take(
     names: &Names,
     inputs: &mut BTreeMap<TopicPartition, Input>,
     message: &BorrowedMessage<'_>,
-    only: Option<TopicPartition>,
+    asked: Asked,
     limits: &BatchLimits,
     batch: &mut Batch,
 ) -> Taken {
@@ -321,34 +462,20 @@ fn take(
     };
     let place = place(at, message);
     // What was on its way before a seek; librdkafka drops it by itself, and this holds it to that.
-    if place.offset.0 < input.fetched.0 {
+    if input.fetch != Fetch::On || place.offset.0 < input.fetched.0 {
         return Taken::Placed;
     }
     input.fetched = place.offset.next();
     let headers = headers(message);
     let (key, value) = (message.key(), message.payload());
-    let asked = only.is_none_or(|only| only == at);
     let size = catchment_runtime::log::record_size(key, value, &headers);
-    if asked && batch.has_room(limits, size) {
+    if asked.includes(at) && batch.has_room(limits, size) {
         input.next = place.offset.next();
         batch.push(place, key, value, headers);
         return Taken::Placed;
     }
     input.aside.push(place, key, value, headers);
-    if asked { Taken::Full } else { Taken::Aside(at) }
-}
-
-pub(super) fn bounds(
-    consumer: &BaseConsumer<ReaderContext>,
-    names: &Names,
-    at: TopicPartition,
-    timeout: Duration,
-) -> Result<(NextOffset, NextOffset), LogError> {
-    let (topic, partition) = names.of(at)?;
-    let (low, high) = consumer
-        .fetch_watermarks(topic, partition, timeout)
-        .map_err(|error| of_partition(at, "watermarks", &error))?;
-    Ok((NextOffset(low.try_into().unwrap_or(0)), NextOffset(high.try_into().unwrap_or(0))))
+    if asked.includes(at) { Taken::Full } else { Taken::Aside(at) }
 }
 
 pub(super) fn place(at: TopicPartition, message: &BorrowedMessage<'_>) -> Place {

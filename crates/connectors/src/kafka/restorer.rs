@@ -2,7 +2,8 @@
 
 use super::context::{Client, ReaderContext, StatisticsSink, Voice};
 use super::names::Names;
-use super::reader::{bounds, headers, place};
+use super::offsets::{ask, positions};
+use super::reader::{headers, place};
 use super::trouble::{add, fatal, retry};
 use catchment_runtime::log::Restoring;
 use catchment_runtime::{Batch, BatchLimits, LogError, NextOffset, TopicPartition};
@@ -18,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// The longest that one call reads, so that the lane can serve its group in between.
 const SLICE: Duration = Duration::from_millis(50);
+
+/// Between two looks at something that is a matter of moments.
+const NAP: Duration = Duration::from_micros(200);
 
 /// Where the client stands.
 struct Cursor {
@@ -68,7 +72,7 @@ impl Restorer {
             _ => self.start(at, from)?,
         };
         if cursor.held.is_empty() && from >= cursor.decided {
-            cursor.decided = self.bounds(at)?.1;
+            cursor.decided = self.bound(at, rdkafka::Offset::End)?;
             if from >= cursor.decided {
                 self.cursor = Some(cursor);
                 return Ok(Restoring { position: from, at_end: true });
@@ -76,7 +80,7 @@ impl Restorer {
         }
         let at_end = self.read(&mut cursor, limits, batch)?;
         if cursor.held.is_empty() {
-            cursor.next = cursor.next.max(self.position(at)?);
+            cursor.next = cursor.next.max(self.position(at)?.unwrap_or_default());
         }
         if at_end {
             cursor.next = cursor.next.max(cursor.decided);
@@ -87,16 +91,30 @@ impl Restorer {
     }
 
     fn start(&self, at: TopicPartition, from: NextOffset) -> Result<Cursor, LogError> {
-        let decided = self.bounds(at)?.1;
+        let decided = self.bound(at, rdkafka::Offset::End)?;
         let mut list = TopicPartitionList::new();
         add(&mut list, self.names.of(at)?, from.0).map_err(|error| fatal("assign", &error))?;
         self.consumer.assign(&list).map_err(|error| fatal("assign", &error))?;
+        // As a reader does: a position from before must not pass for one that was read to now.
+        let start = Instant::now();
+        while self.position(at)?.is_some() {
+            if start.elapsed() > self.timeout {
+                return Err(LogError::Retry { reason: "a partition does not stop being fetched".to_owned() });
+            }
+            std::thread::sleep(NAP);
+        }
         Ok(Cursor { at, next: from, held: Batch::default(), decided })
     }
 
-    /// The oldest offset, and the end of what is decided: a `read_committed` client is told the last stable offset.
+    /// The oldest offset, and the end of what is decided.
     pub(super) fn bounds(&self, at: TopicPartition) -> Result<(NextOffset, NextOffset), LogError> {
-        bounds(&self.consumer, &self.names, at, self.timeout)
+        Ok((self.bound(at, rdkafka::Offset::Beginning)?, self.bound(at, rdkafka::Offset::End)?))
+    }
+
+    /// The oldest offset, or the end of what is decided: a `read_committed` client is told the last stable offset.
+    fn bound(&self, at: TopicPartition, which: rdkafka::Offset) -> Result<NextOffset, LogError> {
+        let offsets = ask(&self.consumer, &self.names, &[at], which, self.timeout)?;
+        offsets.first().copied().ok_or(LogError::UnknownPartition { at })
     }
 
     /// Fills the batch for the length of a slice; true if the client reached the end of what is decided.
@@ -143,8 +161,8 @@ impl Restorer {
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => fatal("restorer", error),
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 let (at, position) = (cursor.at, cursor.next);
-                match self.bounds(at) {
-                    Ok((earliest, _)) => LogError::OutOfRange { at, position, earliest },
+                match self.bound(at, rdkafka::Offset::Beginning) {
+                    Ok(earliest) => LogError::OutOfRange { at, position, earliest },
                     Err(error) => error,
                 }
             }
@@ -152,14 +170,9 @@ impl Restorer {
         }
     }
 
-    /// The client's position, which passes over markers and aborted records.
-    fn position(&self, at: TopicPartition) -> Result<NextOffset, LogError> {
-        let (topic, partition) = self.names.of(at)?;
-        let list = self.consumer.position().map_err(|error| retry("position", &error))?;
-        let position = list.find_partition(topic, partition).map(|element| element.offset());
-        Ok(match position {
-            Some(rdkafka::Offset::Offset(offset)) => NextOffset(offset.try_into().unwrap_or(0)),
-            _ => NextOffset(0),
-        })
+    /// The client's position, which passes over markers and aborted records, once it has brought something.
+    fn position(&self, at: TopicPartition) -> Result<Option<NextOffset>, LogError> {
+        let positions = positions(&self.consumer, &self.names)?;
+        Ok(positions.into_iter().find(|(of, _)| *of == at).map(|(_, position)| position))
     }
 }

@@ -5,7 +5,7 @@ use super::config::LaneSettings;
 use super::context::{Client, Undelivered, Voice, WriterContext};
 use super::member::Member;
 use super::names::Names;
-use super::trouble::{add, fatal};
+use super::trouble::{add, fatal, is_denial, is_unknown};
 use catchment_runtime::log::{Fence, record_size};
 use catchment_runtime::{CommitOutcome, Headers, LogError, NextOffset, OutRecord, Outbox, TopicPartition};
 use rdkafka::config::FromClientConfigAndContext as _;
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at what is under way. librdkafka's own waits are slices of 100 ms, or spin.
 const NAP: Duration = Duration::from_micros(300);
+/// Of a wait for the right to write.
+const SLICE: Duration = Duration::from_millis(500);
 /// So many records are handed over between two looks at deliveries.
 const SERVE_EVERY: usize = 256;
 
@@ -71,13 +73,25 @@ impl Writer {
         let context = WriterContext { voice: self.voice.clone(), undelivered: Mutex::default() };
         let producer = BaseProducer::from_config_and_context(&self.config, context)
             .map_err(|error| fatal("producer", &error))?;
-        let Err(error) = producer.init_transactions(self.timeout) else {
-            return Ok(producer);
-        };
-        let reason = format!("init_transactions: {error}");
-        match classify(&facts(&producer, Stage::Init, &error, false)) {
-            Class::Retry => Err(LogError::Retry { reason }),
-            _ => Err(LogError::Fatal { reason }),
+        self.voice.take_error();
+        let start = Instant::now();
+        loop {
+            // In slices: librdkafka goes on trying, whatever the reason, and tells the reason apart from the call.
+            let left = self.timeout.saturating_sub(start.elapsed());
+            let Err(error) = producer.init_transactions(left.min(SLICE)) else {
+                return Ok(producer);
+            };
+            producer.poll(Duration::ZERO);
+            let told = self.voice.take_error();
+            let code = told.as_ref().map(|(code, _)| *code).or(error.rdkafka_error_code());
+            let words = told.map_or_else(|| error.to_string(), |(_, words)| words);
+            let reason = format!("init_transactions: {words}");
+            match classify(&facts(&producer, Stage::Init, &error, false)) {
+                _ if code.is_some_and(is_denial) => return Err(LogError::Denied { what: reason }),
+                Class::Retry if left > SLICE => {}
+                Class::Retry => return Err(LogError::Retry { reason }),
+                _ => return Err(LogError::Fatal { reason }),
+            }
         }
     }
 
@@ -253,17 +267,20 @@ impl Writer {
                 let (bytes, limit) = (undelivered.bytes, self.record_limit);
                 Failed::Refused(LogError::TooLarge { at, bytes, limit })
             }
-            (
-                Failed::Ended(CommitOutcome::Aborted { .. }),
-                Some(at),
-                Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic,
-            ) => Failed::Refused(LogError::UnknownPartition { at }),
+            (Failed::Ended(CommitOutcome::Aborted { .. }), Some(at), code) if is_unknown(code) => {
+                Failed::Refused(LogError::UnknownPartition { at })
+            }
             (Failed::Ended(CommitOutcome::Aborted { reason }), ..) => {
                 let reason = format!(
                     "{reason}: topic {} partition {}: {}",
                     undelivered.topic, undelivered.partition, undelivered.reason
                 );
                 Failed::Ended(CommitOutcome::Aborted { reason })
+            }
+            (Failed::Refused(LogError::Denied { what }), ..) => {
+                let (topic, partition) = (&undelivered.topic, undelivered.partition);
+                let what = format!("{what}: topic {topic} partition {partition}");
+                Failed::Refused(LogError::Denied { what })
             }
             (failed, ..) => failed,
         }
@@ -272,8 +289,13 @@ impl Writer {
     /// Ends the transaction as the error demands.
     fn fail(&mut self, producer: &Transactional, stage: Stage, error: &KafkaError, start: Instant) -> Failed {
         let overdue = start.elapsed() >= self.transaction_timeout;
-        let class = classify(&facts(producer, stage, error, overdue));
-        self.end(producer, class, format!("{stage:?}: {error}"))
+        let facts = facts(producer, stage, error, overdue);
+        match self.end(producer, classify(&facts), format!("{stage:?}: {error}")) {
+            Failed::Ended(CommitOutcome::Aborted { reason }) if is_denial(facts.code) => {
+                Failed::Refused(LogError::Denied { what: reason })
+            }
+            failed => failed,
+        }
     }
 
     fn end(&mut self, producer: &Transactional, class: Class, reason: String) -> Failed {

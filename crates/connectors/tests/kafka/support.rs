@@ -10,8 +10,11 @@ use catchment_runtime::{
     Batch, Headers, Log, LogError, Millis, Outbox, OwnedRecord, Partition, TopicId, TopicPartition,
     TopicTable,
 };
-use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -141,6 +144,24 @@ impl Harness for Kafka {
         producer.send(record).map_err(|(error, _)| error).unwrap();
         producer.flush(PATIENCE).unwrap();
         self.dead.push(producer);
+        Ok(())
+    }
+
+    fn delete_before(&mut self, partition: Partition, offset: u64) -> Result<(), LogError> {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.cluster.brokers).create().unwrap();
+        let (topic, partition) = (self.name(IN), i32::try_from(partition).unwrap());
+        let offset = i64::try_from(offset).unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        // Served by the client's own thread: waiting for the effect is enough.
+        drop(admin.delete_records(&list, &AdminOptions::new()));
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &self.cluster.brokers).create().unwrap();
+        let start = Instant::now();
+        while consumer.fetch_watermarks(topic, partition, PATIENCE).unwrap().0 != offset {
+            assert!(start.elapsed() < PATIENCE, "records are still there");
+        }
         Ok(())
     }
 

@@ -110,3 +110,20 @@ pub(super) fn an_aborted_transaction_is_never_seen<H: Harness>(h: &mut H) -> Res
     );
     Ok(())
 }
+
+pub(super) fn records_can_be_awaited_without_being_read<H: Harness>(h: &mut H) -> Result<(), LogError> {
+    let mut lane = h.lane("one", &[at(IN, 0), at(IN, 1)])?;
+    lane.hold(at(IN, 1))?;
+    say(h, 1, "held")?;
+    assert!(!lane.await_records()?, "of a held partition nothing is awaited");
+    say(h, 0, "a")?;
+    let mut attempt = 0;
+    while !lane.await_records()? {
+        attempt += 1;
+        assert!(h.wait(attempt), "nothing came");
+    }
+    assert!(lane.await_records()?, "it is still there");
+    assert_eq!(read_all(h, &mut lane)?, ["a"]);
+    assert!(!lane.await_records()?);
+    Ok(())
+}

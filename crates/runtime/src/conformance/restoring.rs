@@ -31,7 +31,12 @@ pub(super) fn restore_passes_over_markers_to_the_high_watermark<H: Harness>(
     for value in ["1", "2"] {
         assert_eq!(commit(&mut lane, &[(at(STATE, 0), value)], (at(IN, 0), 0))?, CommitOutcome::Committed);
     }
-    assert_eq!(lane.high_watermark(at(STATE, 0))?, NextOffset(4), "two records, two markers");
+    // A commit is told before its markers are written.
+    let mut attempt = 0;
+    while lane.high_watermark(at(STATE, 0))? < NextOffset(4) {
+        attempt += 1;
+        assert!(h.wait(attempt), "two records, two markers");
+    }
     let (values, end) = restore(h, &mut lane, at(STATE, 0), &LIMITS)?;
     assert_eq!(values, ["1", "2"]);
     assert!(end.position >= NextOffset(4), "{end:?}");

@@ -343,6 +343,11 @@ impl Broker {
         }
     }
 
+    pub(super) fn delete_before(&mut self, at: TopicPartition, offset: NextOffset) -> Result<(), LogError> {
+        self.partition_mut(at)?.drop_before(offset);
+        Ok(())
+    }
+
     pub(super) fn drop_expired(&mut self, now: Millis) -> usize {
         let mut dropped = 0;
         for (topic, spec) in self.topics.iter() {

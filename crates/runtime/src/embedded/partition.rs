@@ -158,6 +158,15 @@ impl PartitionLog {
         }
     }
 
+    /// Drops entries from the front up to an offset, while they are decided.
+    pub(super) fn drop_before(&mut self, offset: NextOffset) {
+        let end = self.last_stable().0.min(offset.0);
+        while self.start < end {
+            self.entries.pop_front();
+            self.start += 1;
+        }
+    }
+
     /// Drops entries from the front while they are decided and older than `before`.
     pub(super) fn drop_older(&mut self, before: Millis) -> usize {
         let mut dropped = 0;

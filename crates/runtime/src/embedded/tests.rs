@@ -34,6 +34,10 @@ impl Harness for Embedded {
         self.0.begin(id)?.append(input(partition), 0, None, Some(value), Headers::default()).map(drop)
     }
 
+    fn delete_before(&mut self, partition: Partition, offset: u64) -> Result<(), LogError> {
+        self.0.delete_before(input(partition), NextOffset(offset))
+    }
+
     fn read_committed(&mut self, at: TopicPartition) -> Result<Vec<OwnedRecord>, LogError> {
         self.0.read_committed(at).map(Iterator::collect)
     }

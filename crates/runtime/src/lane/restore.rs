@@ -140,10 +140,14 @@ impl<L: Log, T: Task> Lane<L, T> {
             }
         }
         // A task that is done with its last changelog is done in this call.
-        match self.restoring.pop_front_if(|first| first.changelogs.is_empty()) {
-            Some(first) => self.restored(&first),
-            None if self.restoring.is_empty() => Ok(Restored::Done),
-            None => Ok(Restored::More),
+        let done = self.restoring.front().is_some_and(|first| first.changelogs.is_empty());
+        match self.restoring.pop_front() {
+            None => Ok(Restored::Done),
+            Some(first) if done => self.restored(&first),
+            Some(first) => {
+                self.restoring.push_front(first);
+                Ok(Restored::More)
+            }
         }
     }
 
