@@ -39,19 +39,21 @@ pub enum Restart {
     UnknownCommit,
     /// The client of Kafka gave up.
     Broken,
-    /// Anything else; the log says what.
-    Other,
+    /// An error that a lane can't go on after; the log says which.
+    Stuck,
 }
 
 impl Restart {
-    const ALL: [Restart; 4] = [Restart::Fenced, Restart::UnknownCommit, Restart::Broken, Restart::Other];
+    const ALL: [Restart; 4] = [Restart::Fenced, Restart::UnknownCommit, Restart::Broken, Restart::Stuck];
 
-    fn as_str(self) -> &'static str {
+    /// The word in metrics and log lines.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Restart::Fenced => "fenced",
             Restart::UnknownCommit => "unknown_commit",
-            Restart::Broken => "broken",
-            Restart::Other => "other",
+            Restart::Broken => "broken_client",
+            Restart::Stuck => "stuck",
         }
     }
 }
@@ -200,7 +202,7 @@ impl LaneObserver {
         let noted = self.notes.take();
         let Some((begun, start)) = self.begun.take() else { return };
         let failure = match result {
-            Ok(report) if report.is_idle() => return,
+            Ok(report) if report.records == 0 && report.outputs == 0 && report.aborted.is_none() => return,
             Ok(report) => match &report.aborted {
                 None => {
                     self.committed(report, begun.elapsed(), times, noted.oldest);

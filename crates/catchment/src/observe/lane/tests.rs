@@ -151,7 +151,7 @@ fn a_lane_that_is_replaced_is_fenced() {
     });
     assert_eq!(value_of(&page, names::COMMITS, &[("outcome", "fenced")]), 1.0);
     let restarts = |reason| value_of(&page, names::LANE_RESTARTS, &[("reason", reason)]);
-    assert_eq!((restarts("fenced"), restarts("broken")), (1.0, 0.0));
+    assert_eq!((restarts("fenced"), restarts("broken_client")), (1.0, 0.0));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_partition_that_stands_still_is_named() {
             bench.step().unwrap();
         }
         let lane = &bench.ready()["lanes"][0];
-        let why = "events partition 0 is held at offset 1: offset 1 can't be read: a bad one";
+        let why = "topic events partition 0 is held at offset 1: offset 1 can't be read: a bad one";
         assert_eq!(
             lane["held"],
             json!([{"topic": "events", "partition": 0, "reason": "unreadable", "why": why}])
@@ -175,6 +175,7 @@ fn a_partition_that_stands_still_is_named() {
     let held = [ROLE[0], ("topic", "events"), ("partition", "0"), ("reason", "unreadable")];
     assert_eq!(value_of(&page, names::PARTITION_HELD, &held), 1.0);
     assert_eq!(value_of(&page, names::RECORDS_READ, &ROLE), 1.0);
+    assert_eq!(value_of(&page, names::COMMITS, &[("outcome", "committed")]), 1.0, "to hold is not to commit");
 }
 
 #[test]
