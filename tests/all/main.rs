@@ -9,8 +9,12 @@ mod directions;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod otlp;
+#[cfg(test)]
 mod shop;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod traces;

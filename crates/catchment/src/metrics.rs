@@ -142,7 +142,7 @@ metrics! {
     WAITING = "catchment_waiting", Kind::Gauge, ["for"],
         "Parts of this process that wait for the outside.";
     RESTORED = "catchment_restored_records_total", Kind::Counter, ["role"],
-        "Records of changelogs that were read back.";
+        "Records of changelogs that were read back, counted by their offsets.";
     RESTORE_REMAINING = "catchment_restore_remaining_records", Kind::Gauge, ["role", "lane"],
         "Offsets of changelogs that a lane still has to read back.";
     RESTORE_SECONDS = "catchment_restore_seconds", Kind::Histogram(Buckets::Long), ["role"],

@@ -3,5 +3,6 @@
 pub mod admin;
 pub mod files;
 pub mod kafka;
+pub mod otlp;
 pub mod registry;
 pub mod retry;

@@ -97,28 +97,41 @@ impl State {
     }
 }
 
-/// Why a partition stands still until somebody acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// Retention deleted records before they were read.
-    InputGap {
-        /// How many offsets.
-        missing: u64,
-    },
-    /// A record of our own making can't be read.
-    Unreadable,
-    /// Anything else; the log says what.
-    Other,
+/// A partition that stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldPartition {
+    /// Which.
+    pub at: NamedPartition,
+    /// The word in metrics: one of [`hold::WORDS`], or [`hold::WAITING`].
+    pub reason: &'static str,
+    /// The same in a sentence.
+    pub why: String,
+    /// Offsets that retention deleted before they were read.
+    pub missing: u64,
 }
 
-impl Hold {
-    /// The word in metrics and pages.
+/// The words for why a partition stands still.
+pub mod hold {
+    use catchment_runtime::Hold;
+
+    /// It goes on by itself, once the world gives what a record needs. No alert of its own: what is waited for has one.
+    pub const WAITING: &str = "waiting";
+
+    /// It stands still until somebody acts.
+    pub const WORDS: [&str; 6] =
+        ["input_gap", "cut_off", "no_offset", "unreadable", "too_large", "unrestorable"];
+
+    /// The word for a hold, and how many offsets are missing.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Hold::InputGap { .. } => "input_gap",
-            Hold::Unreadable => "unreadable",
-            Hold::Other => "other",
+    pub fn word(hold: &Hold) -> (&'static str, u64) {
+        match hold {
+            Hold::Waiting => (WAITING, 0),
+            Hold::Gap { position, earliest } if position < earliest => ("input_gap", earliest.0 - position.0),
+            Hold::Gap { .. } => ("cut_off", 0),
+            Hold::NoOffset { .. } => ("no_offset", 0),
+            Hold::Unreadable { .. } => ("unreadable", 0),
+            Hold::TooLarge { .. } => ("too_large", 0),
+            Hold::Unrestorable { .. } => ("unrestorable", 0),
         }
     }
 }
@@ -167,7 +180,16 @@ struct Facts {
     state: State,
     since: SystemTime,
     partitions: Vec<NamedPartition>,
-    held: Vec<(NamedPartition, Hold)>,
+    held: Vec<HeldPartition>,
+}
+
+impl Facts {
+    /// What the lane, or a part of it, waits for.
+    fn waiting_for(&self) -> Option<World> {
+        // What a task can miss of the outside is a schema.
+        let waits = self.held.iter().any(|held| held.reason == hold::WAITING);
+        self.state.waiting_for().or(waits.then_some(World::Registry))
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -179,7 +201,8 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl Health {
-    /// Of a process whose Kafka clients tell their statistics that often.
+    /// Of a process whose Kafka clients tell their statistics that often. Its metrics go to the recorder in force now:
+    /// [install](super::metrics::install) it first.
     #[must_use]
     pub fn new(statistics_interval: Duration) -> Self {
         for world in [World::Kafka, World::Registry, World::Topics] {
@@ -289,18 +312,14 @@ impl LaneHealth {
                 self.kafka_answered();
             }
         }
-        let (before, after) = (facts.state.waiting_for(), state.waiting_for());
-        if before != after {
-            let gauge = |world: World| metrics::gauge!(names::WAITING, "for" => world.as_str());
-            before.into_iter().for_each(|world| gauge(world).decrement(1.0));
-            after.into_iter().for_each(|world| gauge(world).increment(1.0));
-        }
         if let State::Restoring { done, of } = state {
             self.remaining(of.saturating_sub(done));
         } else if matches!(facts.state, State::Restoring { .. }) {
             self.remaining(0);
         }
+        let waited_for = facts.waiting_for();
         facts.state = state;
+        show_waiting(waited_for, facts.waiting_for());
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a floating-point number")]
@@ -314,46 +333,53 @@ impl LaneHealth {
     pub fn set_partitions(&self, mut partitions: Vec<NamedPartition>) {
         partitions.sort_unstable();
         let mut facts = lock(&self.lane.facts);
-        facts.held.retain(|(at, hold)| {
-            let stays = partitions.contains(at);
-            if !stays {
-                self.show_hold(at, *hold, false);
-            }
-            stays
-        });
+        let held = facts.held.iter().filter(|held| partitions.contains(&held.at)).cloned().collect();
         facts.partitions = partitions;
+        self.replace_held(&mut facts, held);
     }
 
-    /// A partition stands still until somebody acts.
-    pub fn hold(&self, topic: &str, partition: u32, hold: Hold) {
-        self.release(topic, partition);
-        let at = (topic.to_owned(), partition);
-        self.show_hold(&at, hold, true);
-        lock(&self.lane.facts).held.push((at, hold));
+    /// The partitions that stand still, and only those.
+    pub fn set_held(&self, held: Vec<HeldPartition>) {
+        self.replace_held(&mut lock(&self.lane.facts), held);
     }
 
-    /// It goes on.
-    pub fn release(&self, topic: &str, partition: u32) {
-        let mut facts = lock(&self.lane.facts);
-        let held = facts.held.iter().position(|((held, number), _)| held == topic && *number == partition);
-        if let Some((at, hold)) = held.map(|place| facts.held.swap_remove(place)) {
-            self.show_hold(&at, hold, false);
+    fn replace_held(&self, facts: &mut Facts, held: Vec<HeldPartition>) {
+        let waited_for = facts.waiting_for();
+        let before = std::mem::replace(&mut facts.held, held);
+        let same =
+            |one: &HeldPartition, other: &HeldPartition| one.at == other.at && one.reason == other.reason;
+        for gone in before.iter().filter(|gone| !facts.held.iter().any(|held| same(gone, held))) {
+            self.show_held(gone, false);
         }
+        facts.held.iter().for_each(|held| self.show_held(held, true));
+        show_waiting(waited_for, facts.waiting_for());
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a floating-point number")]
-    fn show_hold(&self, (topic, partition): &NamedPartition, hold: Hold, is_held: bool) {
+    fn show_held(&self, held: &HeldPartition, is_held: bool) {
+        if held.reason == hold::WAITING {
+            return;
+        }
+        let (topic, partition) = &held.at;
         let at = [
             ("role", self.lane.role.to_owned()),
             ("topic", topic.clone()),
             ("partition", partition.to_string()),
         ];
-        if let Hold::InputGap { missing } = hold {
-            metrics::gauge!(names::INPUT_GAP, &at).set(if is_held { missing as f64 } else { 0.0 });
+        if held.missing > 0 {
+            metrics::gauge!(names::INPUT_GAP, &at).set(if is_held { held.missing as f64 } else { 0.0 });
         }
         let [role, topic, partition] = at;
-        let labels = [role, topic, partition, ("reason", hold.as_str().to_owned())];
+        let labels = [role, topic, partition, ("reason", held.reason.to_owned())];
         metrics::gauge!(names::PARTITION_HELD, &labels).set(f64::from(u8::from(is_held)));
+    }
+}
+
+fn show_waiting(before: Option<World>, after: Option<World>) {
+    if before != after {
+        let gauge = |world: World| metrics::gauge!(names::WAITING, "for" => world.as_str());
+        before.into_iter().for_each(|world| gauge(world).decrement(1.0));
+        after.into_iter().for_each(|world| gauge(world).increment(1.0));
     }
 }
 

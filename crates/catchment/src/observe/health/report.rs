@@ -46,6 +46,7 @@ struct HeldBody {
     topic: String,
     partition: u32,
     reason: &'static str,
+    why: String,
 }
 
 /// Whether a lane works, or would if there were something to do.
@@ -108,10 +109,11 @@ impl Lane {
             _ => (None, None),
         };
         let since = facts.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let held = facts.held.iter().map(|((topic, partition), hold)| HeldBody {
-            topic: topic.clone(),
-            partition: *partition,
-            reason: hold.as_str(),
+        let held = facts.held.iter().map(|held| HeldBody {
+            topic: held.at.0.clone(),
+            partition: held.at.1,
+            reason: held.reason,
+            why: held.why.clone(),
         });
         LaneBody {
             role: self.role,
@@ -122,7 +124,7 @@ impl Lane {
                 State::Stopped { reason } => Some(reason.clone()),
                 _ => None,
             },
-            waiting_for: facts.state.waiting_for().map(super::World::as_str),
+            waiting_for: facts.waiting_for().map(super::World::as_str),
             turned_seconds_ago: self.elapsed(now).saturating_sub(turned).as_secs(),
             kafka_answered_seconds_ago: self.silent(now).map(|silent| silent.as_secs()),
             partitions: facts.partitions.iter().map(|(topic, number)| format!("{topic}/{number}")).collect(),

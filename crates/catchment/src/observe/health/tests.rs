@@ -14,6 +14,15 @@ fn body(answer: &Answer) -> Value {
     serde_json::from_str(&answer.body).unwrap()
 }
 
+fn held(partition: u32, reason: &'static str, missing: u64) -> HeldPartition {
+    HeldPartition {
+        at: ("events".to_owned(), partition),
+        reason,
+        why: format!("events/{partition} stands"),
+        missing,
+    }
+}
+
 #[test]
 fn a_lane_is_ready_while_it_runs_and_kafka_answers() {
     let starting = State::Starting { waiting_for: None };
@@ -92,13 +101,16 @@ fn a_lane_without_partitions_is_ready_and_one_that_holds_a_partition_too() {
     idle.set(State::Running);
     busy.set(State::Running);
     busy.set_partitions(vec![("events".to_owned(), 1), ("events".to_owned(), 0)]);
-    busy.hold("events", 1, Hold::InputGap { missing: 9 });
+    busy.set_held(vec![held(1, "input_gap", 9)]);
     let answer = health.ready();
     assert_eq!(answer.status, 200, "{}", answer.body);
     let body = body(&answer);
     assert_eq!(body["lanes"][0]["partitions"], json!([]));
     assert_eq!(body["lanes"][1]["partitions"], json!(["events/0", "events/1"]));
-    assert_eq!(body["lanes"][1]["held"], json!([{"topic": "events", "partition": 1, "reason": "input_gap"}]));
+    assert_eq!(
+        body["lanes"][1]["held"],
+        json!([{"topic": "events", "partition": 1, "reason": "input_gap", "why": "events/1 stands"}])
+    );
 }
 
 #[test]
@@ -128,10 +140,9 @@ fn metrics_follow_the_lanes() {
         second.set(State::Starting { waiting_for: Some(World::Kafka) });
         second.set(State::Restoring { done: 1, of: 4 });
         second.set(State::Running);
-        second.set_partitions(vec![("a".to_owned(), 0), ("a".to_owned(), 1)]);
-        second.hold("a", 0, Hold::InputGap { missing: 7 });
-        second.hold("a", 1, Hold::Unreadable);
-        second.set_partitions(vec![("a".to_owned(), 1)]);
+        second.set_partitions(vec![("events".to_owned(), 0), ("events".to_owned(), 1)]);
+        second.set_held(vec![held(0, "input_gap", 7), held(1, "unreadable", 0)]);
+        second.set_partitions(vec![("events".to_owned(), 1)]);
         let _ = health.ready();
     });
     let lanes = |state| value_of(&page, names::LANES, &[("role", "profile"), ("state", state)]);
@@ -140,20 +151,51 @@ fn metrics_follow_the_lanes() {
     assert_eq!((waiting("kafka"), waiting("registry"), waiting("topics")), (0.0, 1.0, 0.0));
     assert_eq!(value_of(&page, names::RESTORE_REMAINING, &[("lane", "1")]), 0.0);
     let held =
-        |partition| value_of(&page, names::PARTITION_HELD, &[("topic", "a"), ("partition", partition)]);
+        |partition| value_of(&page, names::PARTITION_HELD, &[("topic", "events"), ("partition", partition)]);
     assert_eq!((held("0"), held("1")), (0.0, 1.0), "what another lane has now is not held here");
     assert_eq!(value_of(&page, names::INPUT_GAP, &[("partition", "0")]), 0.0);
     assert_eq!(value_of(&page, names::READY, &[]), 0.0);
 }
 
 #[test]
-fn a_hold_of_another_kind_replaces_the_one_before() {
+fn what_is_held_now_replaces_what_was_held_before() {
     let page = page_of(|| {
         let lane = Health::new(INTERVAL).lane("ingest", 0);
-        lane.hold("a", 0, Hold::Other);
-        lane.hold("a", 0, Hold::Unreadable);
-        lane.release("b", 0);
+        lane.set_held(vec![held(0, "input_gap", 7), held(1, "too_large", 0), held(2, "unreadable", 0)]);
+        lane.set_held(vec![held(0, "unreadable", 0), held(1, "too_large", 0)]);
     });
-    let held = |reason| value_of(&page, names::PARTITION_HELD, &[("reason", reason)]);
-    assert_eq!((held("other"), held("unreadable")), (0.0, 1.0));
+    let is_held = |partition, reason| {
+        value_of(&page, names::PARTITION_HELD, &[("partition", partition), ("reason", reason)])
+    };
+    assert_eq!((is_held("0", "input_gap"), is_held("0", "unreadable")), (0.0, 1.0));
+    assert_eq!((is_held("1", "too_large"), is_held("2", "unreadable")), (1.0, 0.0));
+    assert_eq!(value_of(&page, names::INPUT_GAP, &[("partition", "0")]), 0.0);
+}
+
+#[test]
+fn a_partition_that_waits_for_a_schema_waits_for_the_registry() {
+    let waits = |then: &dyn Fn(&LaneHealth)| {
+        let page = page_of(|| {
+            let lane = Health::new(INTERVAL).lane("ingest", 0);
+            lane.set(State::Running);
+            lane.set_held(vec![held(0, hold::WAITING, 0), held(1, hold::WAITING, 0)]);
+            then(&lane);
+        });
+        assert!(!page.contains("catchment_partition_held{"), "{page}");
+        value_of(&page, names::WAITING, &[("for", "registry")])
+    };
+    assert_eq!(waits(&|_| {}), 1.0, "one lane waits, however many of its partitions do");
+    assert_eq!(waits(&|lane| lane.set_held(Vec::new())), 0.0);
+    assert_eq!(waits(&|lane| lane.set_partitions(Vec::new())), 0.0);
+}
+
+#[test]
+fn every_hold_of_a_lane_has_a_word() {
+    use catchment_runtime::{Hold, NextOffset};
+    let gap =
+        |position, earliest| Hold::Gap { position: NextOffset(position), earliest: NextOffset(earliest) };
+    assert_eq!(hold::word(&gap(10, 15)), ("input_gap", 5));
+    assert_eq!(hold::word(&gap(15, 10)), ("cut_off", 0));
+    assert_eq!(hold::word(&Hold::Waiting), (hold::WAITING, 0));
+    assert!(!hold::WORDS.contains(&hold::WAITING));
 }

@@ -133,7 +133,10 @@ fn what_is_no_statistics_is_left_alone() {
 /// The real thing: needs brokers.
 #[test]
 fn a_lane_on_kafka_shows_its_lag_and_its_brokers() {
-    use catchment_connectors::kafka::{Cluster, KafkaLane, LaneSettings, Properties, RawProducer, RawRecord};
+    use catchment_connectors::kafka::{
+        Cluster, KafkaLane, LaneSettings, PartitionCount, Properties, RawProducer, RawRecord, TopicAdmin,
+        WantedTopic,
+    };
     use catchment_runtime::record::{Cleanup, TopicSpec};
     use catchment_runtime::{Batch, BatchLimits, Log as _, TopicTable};
     use std::io::Write as _;
@@ -151,19 +154,12 @@ fn a_lane_on_kafka_shows_its_lag_and_its_brokers() {
     let mut topics = TopicTable::new();
     let cleanup = Cleanup::Delete { retention_ms: 3_600_000 };
     let topic = topics.add(TopicSpec { name: name.clone(), partitions: 1, cleanup });
-    let admin = catchment_connectors::kafka::TopicAdmin::new(&cluster, patience).unwrap();
-    let wanted = catchment_connectors::kafka::WantedTopic {
+    let admin = TopicAdmin::new(&cluster, patience).unwrap();
+    let wanted = WantedTopic {
         name: name.clone(),
-        is_theirs: false,
-        partitions: Some(catchment_connectors::kafka::PartitionCount::Exactly(1)),
+        partitions: Some(PartitionCount::Exactly(1)),
         replication: Some(1),
-        cleanup: None,
-        retention: None,
-        timestamps: None,
-        min_insync: None,
-        segment: None,
-        compaction_lag: None,
-        largest_batch: None,
+        ..WantedTopic::default()
     };
     admin.create(&[wanted]).unwrap();
     let recorder = crate::observe::metrics::recorder().unwrap();
