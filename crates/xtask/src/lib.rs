@@ -1,10 +1,12 @@
 //! What a contributor runs: `cargo xtask test`, `cargo xtask lint`, `cargo xtask services`,
-//! `cargo xtask codegen`, `cargo xtask docs`. As a library it is what tests start services of their own with: [`services`].
+//! `cargo xtask codegen`, `cargo xtask docs`. As a library it is what tests start services of their own with, [`services`], and clients of
+//! other projects, [`interop`].
 
 mod check;
 mod client;
 mod codegen;
 mod docs;
+pub mod interop;
 mod lint;
 pub mod services;
 

@@ -10,7 +10,7 @@
 
 mod acl;
 mod broker;
-mod fetch;
+pub(crate) mod fetch;
 mod fleet;
 mod kafka;
 mod launch;
