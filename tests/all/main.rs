@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod directions;
 #[cfg(test)]
 mod docs;

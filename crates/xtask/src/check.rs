@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::client;
+use crate::lint::Lint;
 use crate::services::ForTests;
 use crate::{cargo, codegen, say};
 
@@ -46,8 +47,10 @@ pub(crate) fn run(root: &Path, fast: bool, with_services: bool) -> Result<ExitCo
         let lints = ["clippy", "--workspace", "--all-targets", "--locked"];
         passes(root, &[&lints[..], &["--", "-D", "warnings"]].concat())
     })?;
+    let mut lint = Lint::default();
+    section("deployment files", &mut || lint.run(root))?;
     let mut services = ForTests::default();
-    section("services", &mut || services.start(root, with_services))?;
+    section("services", &mut || services.start(with_services))?;
     let mut counts = Counts::default();
     section("tests", &mut || {
         let passed = tests(root, fast, &services.variables(), &mut counts)?;
@@ -57,7 +60,7 @@ pub(crate) fn run(root: &Path, fast: bool, with_services: bool) -> Result<ExitCo
     if !failed.is_empty() {
         say(&format!("\nfailed: {}\n", failed.join(", ")))?;
     }
-    say(&format!("\n{}\n", services.summary()))?;
+    say(&format!("\n{}\n{}\n", lint.summary(), services.summary()))?;
     say(&format!("{} passed, {} failed\n", counts.passed, counts.failed))?;
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,5 +1,6 @@
 //! The Kafka client: librdkafka is built from source, for which not every machine has what it takes.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -8,9 +9,17 @@ use anyhow::{Context as _, Result};
 /// Packages of Debian that are to be installed before it can be built; none where it can.
 pub(crate) fn lacks() -> Result<Vec<&'static str>> {
     let mut lacks = Vec::new();
-    let make = Command::new("make").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !make.is_ok_and(|status| status.success()) {
+    let runs = |program: &OsStr| {
+        let mut command = Command::new(program);
+        command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    if !runs("make".as_ref()) {
         lacks.push("make");
+    }
+    // Nothing is compiled with it, but the configuration of librdkafka fails without.
+    if !runs(&std::env::var_os("CXX").unwrap_or_else(|| "c++".into())) {
+        lacks.push("g++");
     }
     for (header, package) in [("openssl/ssl.h", "libssl-dev"), ("zlib.h", "zlib1g-dev")] {
         if !has_header(header)? {

@@ -1,10 +1,13 @@
-//! What a contributor runs: `cargo xtask test`, `cargo xtask services`, `cargo xtask codegen`,
-//! `cargo xtask docs`. As a library it is what tests start services of their own with: [`services`].
+//! What a contributor runs: `cargo xtask test`, `cargo xtask lint`, `cargo xtask services`,
+//! `cargo xtask codegen`, `cargo xtask docs`. As a library it is what tests start services of their own with, [`services`], and clients of
+//! other projects, [`interop`].
 
 mod check;
 mod client;
 mod codegen;
 mod docs;
+pub mod interop;
+mod lint;
 pub mod services;
 
 use std::io::Write as _;
@@ -19,6 +22,7 @@ cargo xtask COMMAND
   test [--fast] [--no-services]
                      format, lints, generated code, and all tests, for which it starts a broker and a schema registry;
                      --no-services leaves these out, --fast them and the tests in documentation
+  lint               what a deployment consists of: Dockerfile, Compose file, alerts and dashboards; part of test
   services [--keep]  start the broker and the schema registry, say where they are, and stop them on Ctrl-C; --keep
                      leaves their data and logs
   codegen [--check]  write the Rust records from the schemas, or say which are stale
@@ -35,8 +39,12 @@ pub fn main() -> ExitCode {
             let fast = flags.contains(&"--fast");
             check::run(&root, fast, !fast && !flags.contains(&"--no-services"))
         }
-        ["services"] => services::run(&root, false).map(|()| ExitCode::SUCCESS),
-        ["services", "--keep"] => services::run(&root, true).map(|()| ExitCode::SUCCESS),
+        ["lint"] => {
+            let passed = lint::Lint::default().run(&root)?;
+            Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        ["services"] => services::run(false).map(|()| ExitCode::SUCCESS),
+        ["services", "--keep"] => services::run(true).map(|()| ExitCode::SUCCESS),
         ["codegen"] => codegen::run(&root, false).map(|()| ExitCode::SUCCESS),
         ["codegen", "--check"] => codegen::run(&root, true).map(|()| ExitCode::SUCCESS),
         ["docs"] => docs::run(&root, false).map(|()| ExitCode::SUCCESS),
@@ -55,6 +63,14 @@ pub fn main() -> ExitCode {
 fn root() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.canonicalize().with_context(|| format!("cannot find the workspace at {}", root.display()))
+}
+
+/// Where cargo puts what it builds, and this puts what it downloads.
+fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    // Of this workspace; children run elsewhere.
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"));
+    std::path::absolute(&target).unwrap_or(target)
 }
 
 /// The cargo that runs this.

@@ -10,7 +10,7 @@
 
 mod acl;
 mod broker;
-mod fetch;
+pub(crate) mod fetch;
 mod fleet;
 mod kafka;
 mod launch;
@@ -73,8 +73,8 @@ const LOCK: &str = "lock";
 const KEPT: &str = "kept";
 
 /// Starts both, says where they are, and waits for a signal. With `keep`, data and logs stay.
-pub(crate) fn run(root: &Path, keep: bool) -> Result<()> {
-    let running = match Running::start(root, Wanted { kafka: true, registry: true })? {
+pub(crate) fn run(keep: bool) -> Result<()> {
+    let running = match Running::start(Wanted { kafka: true, registry: true })? {
         Start::Started(running) => running,
         Start::Absent(what) => bail!("not started: {what}"),
     };
@@ -103,7 +103,7 @@ const NOT_ASKED: &str = "not started; tests that need them say that they were sk
 
 impl ForTests {
     /// Starts what no variable names, if it is wanted. False where CI lacks what it takes; another machine may.
-    pub(crate) fn start(&mut self, root: &Path, wanted_at_all: bool) -> Result<bool> {
+    pub(crate) fn start(&mut self, wanted_at_all: bool) -> Result<bool> {
         let [brokers, registry] = [given(BROKERS), given(REGISTRY)];
         for (name, value) in [(BROKERS, &brokers), (REGISTRY, &registry)] {
             if let Some(value) = value {
@@ -119,7 +119,7 @@ impl ForTests {
             say(&format!("{}\n", self.summary()))?;
             return Ok(true);
         }
-        let passed = match Running::start(root, wanted) {
+        let passed = match Running::start(wanted) {
             Ok(Start::Started(running)) => {
                 self.said.extend(running.names().into_iter().map(|name| format!("{name} started")));
                 self.running = Some(running);
@@ -194,8 +194,8 @@ struct Running {
 }
 
 impl Running {
-    fn start(root: &Path, wanted: Wanted) -> Result<Start> {
-        let home = home(root);
+    fn start(wanted: Wanted) -> Result<Start> {
+        let home = home();
         fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
         if let Some(what) = lacks(&home, wanted) {
             return Ok(Start::Absent(what));
@@ -270,11 +270,9 @@ impl Running {
     }
 }
 
-/// The folder of all this, where cargo puts what it builds.
-fn home(root: &Path) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    // Children run elsewhere.
-    std::path::absolute(&target).unwrap_or(target).join("services")
+/// The folder of all this.
+fn home() -> PathBuf {
+    crate::target().join("services")
 }
 
 /// What must be installed first, if anything.
@@ -402,7 +400,7 @@ mod tests {
     #[test]
     fn services_that_nobody_asked_for_are_not_started_and_it_is_said() {
         let mut services = ForTests::default();
-        assert!(services.start(Path::new("no such workspace"), false).unwrap());
+        assert!(services.start(false).unwrap());
         let given = [BROKERS, REGISTRY].iter().all(|name| std::env::var_os(name).is_some());
         assert_eq!(services.summary().ends_with(NOT_ASKED), !given, "{}", services.summary());
         assert!(services.variables().is_empty());

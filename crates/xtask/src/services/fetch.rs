@@ -20,13 +20,13 @@ const LIMIT: Duration = Duration::from_secs(900);
 const STAMP: &str = "stamp";
 
 /// Whether the folder holds what the stamp names.
-pub(super) fn is_there(folder: &Path, stamp: &str) -> bool {
+pub(crate) fn is_there(folder: &Path, stamp: &str) -> bool {
     fs::read_to_string(folder.join(STAMP)).is_ok_and(|text| text == stamp)
 }
 
 /// Fills a folder. `fill` works in a folder beside it, which takes the final name only when all is done: a download
 /// that was cut short is never taken for a complete one.
-pub(super) fn fetch(folder: &Path, stamp: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn fetch(folder: &Path, stamp: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let partial = folder.with_extension("partial");
     for leftover in [&partial, folder] {
         if leftover.exists() {
