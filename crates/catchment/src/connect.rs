@@ -1,12 +1,13 @@
-//! From a configuration to what speaks to Kafka.
+//! From a configuration to what speaks to Kafka and to the schema registry.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use catchment_connectors::kafka::{Cluster, Properties};
 use catchment_connectors::registry::{Login, RegistrySettings};
 
-use crate::config::{self, Config, Kafka};
+use crate::config::{self, Config, Kafka, Registry};
 use crate::wiring;
 
 /// The configuration in a file, overridden by the environment, with sources that can be beside each other.
@@ -61,4 +62,25 @@ pub(crate) fn registry(registry: &config::Registry) -> anyhow::Result<RegistrySe
 /// `transactional.id` of an operator's command: two runs of one command fence each other.
 pub(crate) fn operator(app: &str, command: &str) -> String {
     format!("{app}.operator.{command}")
+}
+
+/// The schema registry of a configuration; `None` if it names none.
+///
+/// # Errors
+/// Two ways to log in, or half of one.
+pub(crate) fn registry(registry: &Registry) -> anyhow::Result<Option<RegistrySettings>> {
+    let Some(url) = registry.url.clone() else { return Ok(None) };
+    let login = match (&registry.username, &registry.password_file, &registry.token_file) {
+        (None, None, None) => Login::Anonymous,
+        (Some(username), password_file, None) => {
+            Login::Basic { username: username.clone(), password_file: password_file.clone() }
+        }
+        (None, None, Some(token_file)) => Login::Token { token_file: token_file.clone() },
+        (None, Some(_), _) => anyhow::bail!("`registry.password_file` needs a `registry.username`"),
+        (Some(_), _, Some(_)) => {
+            anyhow::bail!("`registry.token_file` stands beside `registry.username`: one of them logs in")
+        }
+    };
+    let timeout = Duration::from_millis(u64::try_from(registry.timeout.millis())?);
+    Ok(Some(RegistrySettings { url, login, ca_file: registry.ca_file.clone(), timeout }))
 }

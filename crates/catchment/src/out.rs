@@ -22,6 +22,12 @@ impl Out<io::StdoutLock<'static>> {
 }
 
 impl<W: Write> Out<W> {
+    /// Results that go elsewhere.
+    #[cfg(test)]
+    pub(crate) fn new(writer: W) -> Self {
+        Out { writer }
+    }
+
     /// Writes a text as it is.
     pub(crate) fn text(&mut self, text: &str) -> anyhow::Result<()> {
         self.bytes(text.as_bytes())

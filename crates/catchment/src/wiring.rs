@@ -4,7 +4,7 @@ use crate::config::{self, Config, ConfigErrors, Document};
 use crate::definitions::Definitions;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
-use catchment_pipeline::ingest::{Mapping, SourceSpec, Tombstone};
+use catchment_pipeline::ingest::{Format, Mapping, SourceSpec, Tombstone};
 use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
 use catchment_pipeline::topology::{Clash, Shape, Topology};
 use catchment_runtime::BatchLimits;
@@ -70,6 +70,10 @@ fn source(source: &config::Source) -> anyhow::Result<SourceSpec> {
     Ok(SourceSpec {
         name: source.name.clone(),
         topic: source.topic.clone(),
+        format: match source.format {
+            config::Format::Json => Format::Json,
+            config::Format::Avro => Format::Avro,
+        },
         mapping: match source.mapping {
             config::Mapping::Segment => Mapping::Segment,
             config::Mapping::Hubspot => Mapping::Hubspot,

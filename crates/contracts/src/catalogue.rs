@@ -110,7 +110,7 @@ impl Contract {
     /// The registry's subject of the topic's values.
     #[must_use]
     pub fn subject(&self) -> Option<String> {
-        self.topic.map(|topic| format!("{topic}-value"))
+        self.topic.map(topics::value_subject)
     }
 
     /// How versions may follow each other.

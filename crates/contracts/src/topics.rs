@@ -60,6 +60,12 @@ pub fn dlq_source(topic: &str) -> Option<&str> {
     topic.strip_prefix(DLQ_PREFIX)
 }
 
+/// The registry's subject of a topic's values.
+#[must_use]
+pub fn value_subject(topic: &str) -> String {
+    format!("{topic}-value")
+}
+
 /// Changelog of the private state of an application's profile tasks.
 #[must_use]
 pub fn profile_state(app: &str) -> String {

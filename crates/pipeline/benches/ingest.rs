@@ -4,6 +4,7 @@
 //! identifies), made by a generator that always makes the same ones.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use catchment_contracts::schemas::BuiltinSchemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_pipeline::ingest::{
@@ -135,6 +136,7 @@ fn bench(c: &mut Criterion) {
             sources: vec![source],
             secret: KeySecret::PUBLISHED,
             schemas: SchemaIds::builtin(),
+            source_schemas: Arc::new(BuiltinSchemas),
             clock: Clock::Wall,
             inputs: vec![TopicPartition { topic, partition: 0 }],
         };

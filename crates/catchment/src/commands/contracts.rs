@@ -1,6 +1,11 @@
 //! `catchment contracts`
 
+mod check;
+mod register;
+mod subjects;
+
 use std::io::Write;
+use std::path::PathBuf;
 
 use catchment_contracts::catalogue::{self, Contract};
 use serde_json::json;
@@ -19,12 +24,29 @@ pub(crate) enum ContractsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Register the schemas of our topics and of Avro sources, and set how their next versions may differ
+    Register {
+        /// Configuration file
+        #[arg(long, value_name = "FILE", default_value = "catchment.yaml")]
+        config: PathBuf,
+    },
+    /// Name every change that breaks readers of what is registered, or of earlier releases; exit code 1 if there is one
+    Check {
+        /// Configuration file, whose registry is compared with too
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Folder with the schemas (*.avsc) to compare with, instead of those of the releases of Catchment
+        #[arg(long, value_name = "DIR")]
+        release: Option<PathBuf>,
+    },
 }
 
 pub(super) fn run<W: Write>(out: &mut Out<W>, command: &ContractsCommand) -> anyhow::Result<()> {
     match command {
         ContractsCommand::List { name: None, json } => list(out, *json),
         ContractsCommand::List { name: Some(name), json } => fields(out, name, *json),
+        ContractsCommand::Register { config } => register::run(out, config),
+        ContractsCommand::Check { config, release } => check::run(out, config.as_deref(), release.as_deref()),
     }
 }
 
@@ -112,3 +134,6 @@ fn find(name: &str) -> Result<&'static Contract, UsageError> {
         UsageError(format!("no contract is called `{name}`: {hint}"))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use catchment_contracts::schemas::BuiltinSchemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_pipeline::ingest::{Clock, IngestEffect, IngestSettings, IngestTask, SourceSpec};
@@ -117,6 +118,7 @@ impl Role for Ingest {
             sources: self.sources.clone(),
             secret: self.secret.clone(),
             schemas: self.schemas,
+            source_schemas: Arc::new(BuiltinSchemas),
             clock: self.clock,
             inputs: inputs.to_vec(),
         };

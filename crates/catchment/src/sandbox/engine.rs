@@ -10,10 +10,11 @@ use crate::stop::Stop;
 use crate::wiring;
 use catchment_connectors::files::LineLimits;
 use catchment_contracts::headers;
+use catchment_contracts::schemas::BuiltinSchemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::time::format_rfc3339;
 use catchment_domain::{KeySecret, Millis};
-use catchment_pipeline::ingest::{Clock, IngestEffect, IngestSettings, IngestTask};
+use catchment_pipeline::ingest::{Clock, Format, IngestEffect, IngestSettings, IngestTask};
 use catchment_pipeline::profile::{ProfileEffect, ProfileTask};
 use catchment_pipeline::topology::Topology;
 use catchment_runtime::{
@@ -228,10 +229,14 @@ fn ingest_lane(
             inputs.push(input);
         }
     }
+    let mut sources = wiring::sources(config)?;
+    // Files hold the JSON form of every source, a line a record.
+    sources.iter_mut().for_each(|source| source.format = Format::Json);
     let settings = IngestSettings {
-        sources: wiring::sources(config)?,
+        sources,
         secret,
         schemas: SchemaIds::builtin(),
+        source_schemas: Arc::new(BuiltinSchemas),
         clock: Clock::Event,
         inputs: inputs.clone(),
     };

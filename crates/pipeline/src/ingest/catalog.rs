@@ -53,7 +53,7 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
     let currency = job.scratch.currency(code.as_deref().unwrap_or(&job.spec.default_currency));
     let arrival = job.record.arrival;
     let updated_at = errors.time("updated_at", snapshot.updated_at).unwrap_or(arrival).min(arrival);
-    let list = if withdrawn { Vec::new() } else { variants(&mut errors, snapshot.variants, currency) };
+    let list = if withdrawn { Vec::new() } else { variants(job, &mut errors, snapshot.variants, currency) };
     let Some(product_id) = product_id.filter(|_| errors.is_empty()) else {
         return Err(errors.into_vec());
     };
@@ -87,7 +87,12 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
     Ok(Verdict::Item { amounts_dropped })
 }
 
-fn variants<'a>(errors: &mut Errors, json: Json<'a>, currency: Option<Currency>) -> Vec<Read<'a>> {
+fn variants<'a>(
+    job: &Job<'_, 'a>,
+    errors: &mut Errors,
+    json: Json<'a>,
+    currency: Option<Currency>,
+) -> Vec<Read<'a>> {
     // Without a known currency, two decimals tell prices from what is none.
     let decimals = currency.map_or(2, |currency| currency.decimals());
     let elements = errors.required_elements("variants", json).unwrap_or_default();
@@ -98,7 +103,7 @@ fn variants<'a>(errors: &mut Errors, json: Json<'a>, currency: Option<Currency>)
         let Some(variant) = found else { continue };
         let sku = errors.required_text(at("sku"), variant.sku);
         let size = errors.usable_scalar(at("size"), variant.size);
-        let price = errors.amount(at("price"), variant.price, decimals);
+        let price = errors.amount(at("price"), job.amount(variant.price), decimals);
         let stock = errors.count(at("stock"), variant.stock);
         let updated_at = errors.time(at("updated_at"), variant.updated_at);
         if let Some(sku) = sku {

@@ -111,6 +111,16 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// A text that spells a number, as that number; anything else as it is.
+    pub(super) fn spelled_number(self) -> Self {
+        let inner = self.0.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+        match Json::parse(inner) {
+            // White space around it would be passed over.
+            Ok(number) if number.kind() == Kind::Number && number.0.len() == inner.len() => number,
+            _ => self,
+        }
+    }
+
     pub(super) fn boolean(self) -> Field<bool> {
         match self.kind() {
             Kind::Boolean => Ok(Some(self.0 == "true")),
@@ -377,6 +387,28 @@ mod tests {
         assert_eq!(text("1"), Err(Fault::Type));
         assert_eq!(text("null"), Ok(None));
         assert_eq!(Json::default().text(), Ok(None));
+    }
+
+    #[test]
+    fn a_text_that_spells_a_number_is_one() {
+        let spelled = |raw| Json::parse(raw).unwrap().spelled_number().raw();
+        assert_eq!(spelled(r#""119.95""#), "119.95");
+        assert_eq!(spelled(r#""-1e3""#), "-1e3");
+        for raw in [
+            r#""""#,
+            r#"" 1""#,
+            r#""1 ""#,
+            r#""01""#,
+            r#""1,5""#,
+            r#""true""#,
+            r#""1\u0030""#,
+            "7",
+            "null",
+            "[1]",
+        ] {
+            assert_eq!(spelled(raw), raw);
+        }
+        assert_eq!(Json::default().spelled_number(), Json::default());
     }
 
     #[test]

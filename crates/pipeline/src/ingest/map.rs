@@ -2,7 +2,7 @@
 
 use super::draft::Buffers;
 use super::json::{Json, Shape, read_object};
-use super::source::{Mapping, SourceSpec, Tombstone};
+use super::source::{Format, Mapping, SourceSpec, Tombstone};
 use super::{catalog, check, crm, segment};
 use catchment_contracts::dead_letter::{ErrorCode, FieldError};
 use catchment_contracts::{CatalogItem, CustomerEvent};
@@ -122,16 +122,26 @@ pub(super) struct Job<'j, 'a> {
     pub(super) spec: &'j SourceSpec,
     pub(super) secret: &'j KeySecret,
     pub(super) record: &'j RawRecord<'a>,
-    /// The record's value.
+    /// The record's value; of an Avro record, as JSON.
     pub(super) text: &'a str,
     pub(super) scratch: &'j mut Scratch,
+}
+
+impl<'a> Job<'_, 'a> {
+    /// A field that holds an amount. Avro's contracts have them as decimal text, so that nobody rounds them.
+    pub(super) fn amount(&self, json: Json<'a>) -> Json<'a> {
+        match self.spec.format {
+            Format::Json => json,
+            Format::Avro => json.spelled_number(),
+        }
+    }
 }
 
 /// Where canonical records go.
 pub(super) type Sink<'s> = &'s mut dyn FnMut(Mapped<'_>);
 
-/// Reads, checks and maps one raw record. What it says is handed to `sink`, after all checks have passed. A pure
-/// function: `scratch` only saves work.
+/// Reads, checks and maps one raw record of a JSON source. What it says is handed to `sink`, after all checks have
+/// passed. A pure function: `scratch` only saves work.
 pub fn map(
     spec: &SourceSpec,
     secret: &KeySecret,
@@ -139,23 +149,21 @@ pub fn map(
     scratch: &mut Scratch,
     sink: &mut dyn FnMut(Mapped<'_>),
 ) -> Verdict {
-    let bytes = match (record.value, spec.tombstone) {
-        (Some(bytes), _) => bytes,
-        (None, Tombstone::Ignore) => return Verdict::Nothing(Reason::Tombstone),
-        (None, Tombstone::DeadLetter) => return refuse(ErrorCode::NullValue, "a value", "null"),
-    };
-    if bytes.len() > spec.max_bytes {
-        let (expected, actual) =
-            (format!("at most {} bytes", spec.max_bytes), format!("{} bytes", bytes.len()));
-        return refuse(ErrorCode::Oversize, &expected, &actual);
+    match text_of(spec, record.value) {
+        Ok(text) => map_text(spec, secret, record, text, scratch, sink),
+        Err(verdict) => verdict,
     }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let actual = format!("another byte at position {}", error.valid_up_to());
-            return refuse(ErrorCode::InvalidUtf8, "UTF-8", &actual);
-        }
-    };
+}
+
+/// As [`map`], where the text is known: a record of an Avro source, as [`transcode`](super::transcode) wrote it.
+pub fn map_text(
+    spec: &SourceSpec,
+    secret: &KeySecret,
+    record: &RawRecord<'_>,
+    text: &str,
+    scratch: &mut Scratch,
+    sink: &mut dyn FnMut(Mapped<'_>),
+) -> Verdict {
     let mut job = Job { spec, secret, record, text, scratch };
     let verdict = match spec.mapping {
         Mapping::Segment => segment::map(&mut job, sink),
@@ -167,7 +175,35 @@ pub fn map(
     verdict.unwrap_or_else(Verdict::DeadLetter)
 }
 
-fn refuse(code: ErrorCode, expected: &str, actual: &str) -> Verdict {
+/// The bytes of a record's value, as many as its source may send.
+pub(super) fn bytes_of<'a>(spec: &SourceSpec, value: Option<&'a [u8]>) -> Result<&'a [u8], Verdict> {
+    let bytes = match (value, spec.tombstone) {
+        (Some(bytes), _) => bytes,
+        (None, Tombstone::Ignore) => return Err(Verdict::Nothing(Reason::Tombstone)),
+        (None, Tombstone::DeadLetter) => return Err(refuse(ErrorCode::NullValue, "a value", "null")),
+    };
+    if bytes.len() > spec.max_bytes {
+        let (expected, actual) =
+            (format!("at most {} bytes", spec.max_bytes), format!("{} bytes", bytes.len()));
+        return Err(refuse(ErrorCode::Oversize, &expected, &actual));
+    }
+    Ok(bytes)
+}
+
+/// The text of a record of a JSON source.
+fn text_of<'a>(spec: &SourceSpec, value: Option<&'a [u8]>) -> Result<&'a str, Verdict> {
+    let bytes = bytes_of(spec, value)?;
+    if bytes.first() == Some(&0) {
+        let actual = "a zero byte, as before Avro: is the source's `format` `avro`?";
+        return Err(refuse(ErrorCode::InvalidJson, "a JSON object", actual));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let actual = format!("another byte at position {}", error.valid_up_to());
+        refuse(ErrorCode::InvalidUtf8, "UTF-8", &actual)
+    })
+}
+
+pub(super) fn refuse(code: ErrorCode, expected: &str, actual: &str) -> Verdict {
     Verdict::DeadLetter(vec![FieldError::new(code, "", expected, actual)])
 }
 

@@ -20,10 +20,16 @@
 //! Duplicate names: the last one wins, as in JavaScript and Python (RFC 8259 leaves it open). Unknown names are passed
 //! over. An explicit `null` counts as absent, except as the value of a trait, which it deletes.
 //!
+//! # Avro
+//!
+//! A datum of an Avro source is written as JSON text by the schema that it names (`contracts::transcode`), and takes the
+//! same pass. There is one mapping, and a dead letter names fields as the JSON form has them.
+//!
 //! [`CustomerEvent`]: catchment_contracts::CustomerEvent
 //! [`CatalogItem`]: catchment_contracts::CatalogItem
 
 mod arrival;
+mod avro;
 mod catalog;
 mod check;
 mod crm;
@@ -40,6 +46,7 @@ mod testing;
 mod tests;
 
 pub use arrival::{ArrivalPath, NotAPath};
-pub use map::{Mapped, RawRecord, Reason, Scratch, Verdict, map};
-pub use source::{DEFAULT_MAX_BYTES, Mapping, SourceSpec, Tombstone};
+pub use avro::{Held, transcode};
+pub use map::{Mapped, RawRecord, Reason, Scratch, Verdict, map, map_text};
+pub use source::{DEFAULT_MAX_BYTES, Format, Mapping, SourceSpec, Tombstone};
 pub use task::{Clock, IngestEffect, IngestSettings, IngestTask, SettingsError, SourceIndex};

@@ -6,6 +6,7 @@
 //! nobody knows their minor unit.
 
 mod commerce;
+mod flat;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use super::check::{Errors, MAX_NAME_BYTES, describe, name_of, word};
 use super::draft::{Draft, entries};
 use super::json::{Json, Kind, Shape, shape};
 use super::map::{Job, Sink, Verdict, content_id, open};
+use super::source::Format;
 use catchment_contracts::dead_letter::{ErrorCode, FieldError};
 use catchment_contracts::{ConsentStatus, EventType};
 use catchment_domain::IdentifierType;
@@ -69,9 +71,21 @@ shape!(Properties {
     responses = "responses",
 });
 
+shape!(
+    /// One answer of a survey.
+    #[derive(Clone, Copy)]
+    Answer {
+        question = "question",
+        answer = "answer",
+    }
+);
+
 /// Checks a call in the order of the contract and maps it.
 pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<FieldError>> {
-    let call: Call<'_> = open(job.text)?;
+    let (call, flat) = match job.spec.format {
+        Format::Json => (open(job.text)?, None),
+        Format::Avro => flat::open_call(job.text).map(|(call, flat)| (call, Some(flat)))?,
+    };
     let mut errors = Errors::default();
     let kind = kind_of(&mut errors, call.kind);
     let (user_id, anonymous_id) = who(&mut errors, &call);
@@ -84,9 +98,13 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
     let properties: Option<Properties<'_>> = errors.object("properties", call.properties);
     // Of properties that are no object, nobody need hear what is missing in them.
     let readable = properties.is_some() || call.properties.is_none();
-    let properties = properties.unwrap_or_default();
+    let mut properties = properties.unwrap_or_default();
     errors.is_object("traits", call.traits);
-    let context: Context<'_> = errors.object("context", call.context).unwrap_or_default();
+    let mut context: Context<'_> = errors.object("context", call.context).unwrap_or_default();
+    if let Some(flat) = &flat {
+        flat.fill(&mut errors, &mut properties, &mut context);
+    }
+    (properties.price, properties.total) = (job.amount(properties.price), job.amount(properties.total));
 
     let mut draft = Draft::new(kind.unwrap_or(EventType::Track));
     draft.occurred_at = corrected(original, sent, received_at);
@@ -101,10 +119,19 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
     }
     let amounts_dropped = kind == Some(EventType::Track)
         && readable
-        && commerce::read(&mut errors, &mut draft, job, &properties);
+        && commerce::read(
+            &mut errors,
+            &mut draft,
+            job,
+            &properties,
+            flat.as_ref().and_then(|flat| flat.answer),
+        );
     contact_points(&mut errors, &mut draft, job, ("properties", properties.email, properties.phone));
     traits(&mut errors, &mut draft, job, &call, &context);
-    consents(&mut errors, &mut draft, context.consent);
+    let consent: Option<Consent<'_>> = usable_object(context.consent);
+    let preferences = consent.map(|consent| consent.preferences).filter(|json| !json.is_none());
+    let flat = flat.map(|flat| flat.consents).unwrap_or_default();
+    consents(&mut errors, &mut draft, preferences.unwrap_or(flat));
     if !errors.is_empty() {
         return Err(errors.into_vec());
     }
@@ -230,18 +257,15 @@ fn state_zone<'a>(draft: &mut Draft<'a>, job: &mut Job<'_, 'a>, json: Json<'a>) 
 }
 
 /// `context.consent.categoryPreferences`, and the event `Unsubscribed`.
-fn consents<'a>(errors: &mut Errors, draft: &mut Draft<'a>, json: Json<'a>) {
+fn consents<'a>(errors: &mut Errors, draft: &mut Draft<'a>, preferences: Json<'a>) {
     let at: Millis = draft.occurred_at;
     if draft.kind == EventType::Track && draft.name.as_deref() == Some(names::UNSUBSCRIBED) {
         draft.consent(EMAIL_MARKETING, ConsentStatus::Denied, at);
     }
-    let Ok(Some(consent)) = json.object::<Consent<'a>>() else {
-        return;
-    };
-    if consent.preferences.kind() != Kind::Object {
+    if preferences.kind() != Kind::Object {
         return;
     }
-    let Ok(preferences) = entries(consent.preferences) else {
+    let Ok(preferences) = entries(preferences) else {
         let field = "context.consent.categoryPreferences";
         errors.push(ErrorCode::InvalidJson, field, "Unicode text", "half a surrogate pair");
         return;

@@ -14,6 +14,9 @@ pub struct SourceSpec {
     pub name: String,
     /// Topic that it writes to. Several sources may share one; their records then name theirs in a header.
     pub topic: String,
+    /// How its records are written.
+    #[serde(default)]
+    pub format: Format,
     /// What its records look like.
     pub mapping: Mapping,
     /// The field that says when a record arrived; without it, the log's clock does.
@@ -37,6 +40,7 @@ impl SourceSpec {
         SourceSpec {
             name: name.into(),
             topic: topic.into(),
+            format: Format::default(),
             mapping,
             arrival: None,
             max_bytes: default_max_bytes(),
@@ -44,6 +48,18 @@ impl SourceSpec {
             default_currency: default_currency(),
         }
     }
+}
+
+/// How records are written. What they say is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A JSON document.
+    #[default]
+    Json,
+    /// An Avro datum, behind the id of its schema or beside a header with it. Names are those of the JSON form, or of the
+    /// mapping's contract.
+    Avro,
 }
 
 /// The shapes of records that are known here.
@@ -112,11 +128,11 @@ mod tests {
 
     #[test]
     fn all_settings_can_be_written_down() {
-        let text = r#"{"name":"crm","topic":"crm.contacts","mapping":"salesforce",
+        let text = r#"{"name":"crm","topic":"crm.contacts","format":"avro","mapping":"salesforce",
             "arrival":"payload.ChangeEventHeader.commitTimestamp","max_bytes":1000,"tombstone":"ignore",
             "default_currency":"EUR"}"#;
         let spec: SourceSpec = serde_json::from_str(text).unwrap();
         assert_eq!(spec.arrival.unwrap().to_string(), "payload.ChangeEventHeader.commitTimestamp");
-        assert_eq!((spec.max_bytes, spec.tombstone), (1_000, Tombstone::Ignore));
+        assert_eq!((spec.format, spec.max_bytes, spec.tombstone), (Format::Avro, 1_000, Tombstone::Ignore));
     }
 }

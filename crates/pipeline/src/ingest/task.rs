@@ -8,14 +8,18 @@ mod time;
 
 pub use settings::{Clock, IngestEffect, IngestSettings, SettingsError, SourceIndex};
 
-use super::map::{RawRecord, Scratch, Verdict, map};
-use super::source::{Mapping, SourceSpec};
+use super::avro::{Held, LastSchema};
+use super::map::{RawRecord, Scratch, Verdict, map, map_text};
+use super::source::{Format, Mapping, SourceSpec};
+use catchment_contracts::schemas::Schemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_contracts::{headers, topics};
 use catchment_domain::KeySecret;
-use catchment_runtime::task::Unreadable;
+use catchment_runtime::task::{Readiness, Unreadable};
 use catchment_runtime::{Headers, Millis, Record, Step, Task, TopicId, TopicPartition, TopicTable};
 use route::{Output, Refused, Route, unknown_source};
+use std::mem;
+use std::sync::Arc;
 use time::Times;
 
 /// Name of the role in dead letters.
@@ -28,6 +32,28 @@ struct Source {
     index: SourceIndex,
     topic: TopicId,
     dead_letters: Output,
+    last_schema: LastSchema,
+}
+
+/// The text of a record, as far as somebody had to make it.
+enum Text {
+    /// It is JSON as it came.
+    AsItCame,
+    /// It was Avro, and stands in the buffer.
+    Transcoded,
+    /// It was to be Avro, and this became of it.
+    Decided(Verdict),
+}
+
+impl Text {
+    /// The JSON of a record, where there is some.
+    fn json<'t>(&self, record: &Record<'t>, text: &'t str) -> Option<&'t [u8]> {
+        match self {
+            Text::AsItCame => record.value,
+            Text::Transcoded => Some(text.as_bytes()),
+            Text::Decided(_) => None,
+        }
+    }
 }
 
 /// A raw topic.
@@ -64,6 +90,9 @@ pub struct IngestTask {
     /// The input has ended, and time goes on to here.
     until: Option<Millis>,
     scratch: Scratch,
+    source_schemas: Arc<dyn Schemas>,
+    /// Memory for the text of an Avro record.
+    text: String,
 }
 
 impl IngestTask {
@@ -82,7 +111,7 @@ impl IngestTask {
             }
             let topic = Output::find(table, &spec.topic, &spec.name)?.topic;
             let dead_letters = Output::find(table, &topics::dlq(&spec.name), &spec.name)?;
-            sources.push(Source { spec, index, topic, dead_letters });
+            sources.push(Source { spec, index, topic, dead_letters, last_schema: LastSchema::default() });
         }
         let inputs = inputs_of(&sources, table)?;
         let outputs = outputs_of(&sources, table)?;
@@ -102,6 +131,8 @@ impl IngestTask {
             times,
             until: None,
             scratch: Scratch::default(),
+            source_schemas: settings.source_schemas,
+            text: String::new(),
         })
     }
 
@@ -147,11 +178,28 @@ impl IngestTask {
         (Some(at), source)
     }
 
+    /// Makes a record's text: that of an Avro record in `text`, which is overwritten.
+    fn read(&mut self, source: usize, record: &Record<'_>, text: &mut String) -> Result<Text, Unreadable> {
+        let Source { spec, last_schema, .. } = &mut self.sources[source];
+        if spec.format == Format::Json {
+            return Ok(Text::AsItCame);
+        }
+        let header = record.headers.get(headers::VALUE_SCHEMA_ID);
+        match last_schema.transcode(spec, record.value, header, &*self.source_schemas, text) {
+            Ok(()) => Ok(Text::Transcoded),
+            Err(Held::Decided(verdict)) => Ok(Text::Decided(verdict)),
+            // The lane asks first. To decide without the schema would lose a good record.
+            Err(Held::Waiting) => {
+                Err(Unreadable { reason: "the schema of a raw record is not known yet".to_owned() })
+            }
+        }
+    }
+
     /// When a record arrived: the field of its source, else the log's clock; never before the one before it, and not
     /// after `latest`: since arrivals never go back, one record from the year 9999 would stop the clock for good.
-    fn arrival_of(&self, source: usize, record: &Record<'_>, latest: Millis) -> Millis {
+    fn arrival_of(&self, source: usize, record: &Record<'_>, json: Option<&[u8]>, latest: Millis) -> Millis {
         let field = self.sources[source].spec.arrival.as_ref();
-        let stated = field.zip(record.value).and_then(|(path, value)| path.read(value));
+        let stated = field.zip(json).and_then(|(path, json)| path.read(json));
         self.times.clamp(source, record.partition, stated.unwrap_or(record.append_time).min(latest))
     }
 
@@ -190,8 +238,18 @@ impl IngestTask {
         step.now = step.now.max(arrival);
     }
 
-    /// Maps a record of a known source and writes what comes of it.
-    fn take(&mut self, at: usize, record: &Record<'_>, arrival: Millis, step: &mut Step<IngestEffect>) {
+    /// Reads a record of a known source, sets the clock to it, maps it and writes what comes of it.
+    fn take(
+        &mut self,
+        at: usize,
+        record: &Record<'_>,
+        text: &mut String,
+        step: &mut Step<IngestEffect>,
+    ) -> Result<(), Unreadable> {
+        let read = self.read(at, record, text)?;
+        let arrival = self.arrival_of(at, record, read.json(record, text), self.latest(step.now));
+        self.times.seen(at, record.partition, arrival);
+        self.tick(arrival, step);
         let source = &self.sources[at];
         let raw = RawRecord {
             value: record.value,
@@ -209,8 +267,13 @@ impl IngestTask {
             outbox,
             effects,
         };
-        let verdict =
-            map(&source.spec, &self.secret, &raw, &mut self.scratch, &mut |mapped| route.write(mapped));
+        let (spec, secret, scratch) = (&source.spec, &self.secret, &mut self.scratch);
+        let sink = &mut |mapped: super::map::Mapped<'_>| route.write(mapped);
+        let (verdict, stage) = match read {
+            Text::AsItCame => (map(spec, secret, &raw, scratch, sink), "map"),
+            Text::Transcoded => (map_text(spec, secret, &raw, text, scratch, sink), "map"),
+            Text::Decided(verdict) => (verdict, "decode"),
+        };
         let dropped = match verdict {
             Verdict::Events { amounts_dropped, .. } | Verdict::Item { amounts_dropped } => amounts_dropped,
             Verdict::Nothing(reason) => {
@@ -220,7 +283,7 @@ impl IngestTask {
             Verdict::DeadLetter(errors) => {
                 let input = self.inputs.iter().find(|input| input.topic == record.topic);
                 let topic = input.map_or("", |input| &input.name);
-                let letter = Refused { topic, source: Some(source), errors: &errors };
+                let letter = Refused { topic, source: Some(source), stage, errors: &errors };
                 letter.write(source.dead_letters, record, *now, outbox, effects);
                 false
             }
@@ -228,11 +291,21 @@ impl IngestTask {
         if dropped {
             effects.push(IngestEffect::AmountsDropped { source: source.index });
         }
+        Ok(())
     }
 }
 
 impl Task for IngestTask {
     type Effect = IngestEffect;
+
+    fn ready(&mut self, record: &Record<'_>) -> Readiness {
+        let (_, Some(source)) = self.source_of(record) else { return Readiness::Ready };
+        let Source { spec, last_schema, .. } = &mut self.sources[source];
+        let header = record.headers.get(headers::VALUE_SCHEMA_ID);
+        let waits = spec.format == Format::Avro
+            && !last_schema.is_ready(spec, record.value, header, &*self.source_schemas);
+        if waits { Readiness::Wait } else { Readiness::Ready }
+    }
 
     fn process(&mut self, record: &Record<'_>, step: &mut Step<IngestEffect>) -> Result<(), Unreadable> {
         let (input, source) = self.source_of(record);
@@ -240,10 +313,10 @@ impl Task for IngestTask {
             return Err(Unreadable { reason: "a record of a topic that no source of ingest has".to_owned() });
         };
         if let Some(source) = source {
-            let arrival = self.arrival_of(source, record, self.latest(step.now));
-            self.times.seen(source, record.partition, arrival);
-            self.tick(arrival, step);
-            self.take(source, record, arrival, step);
+            let mut text = mem::take(&mut self.text);
+            let taken = self.take(source, record, &mut text, step);
+            self.text = text;
+            taken?;
         } else {
             // Nobody's clock: it neither moves nor waits for one, but a first record must have a moment.
             if self.clock == Clock::Event {
@@ -251,7 +324,7 @@ impl Task for IngestTask {
             }
             let input = &self.inputs[input];
             let error = unknown_source(input, &self.sources, record);
-            let letter = Refused { topic: &input.name, source: None, errors: &[error] };
+            let letter = Refused { topic: &input.name, source: None, stage: "route", errors: &[error] };
             letter.write(input.unknown, record, step.now, &mut step.outbox, &mut step.effects);
         }
         Ok(())
@@ -287,10 +360,14 @@ impl Task for IngestTask {
     }
 
     fn arrival(&mut self, record: &Record<'_>) -> Millis {
-        match self.source_of(record) {
-            (_, Some(source)) => self.arrival_of(source, record, Millis::MAX),
-            _ => record.append_time,
-        }
+        let (_, Some(source)) = self.source_of(record) else { return record.append_time };
+        let mut text = mem::take(&mut self.text);
+        let stated = self.sources[source].spec.arrival.is_some();
+        let read = if stated { self.read(source, record, &mut text).ok() } else { None };
+        let json = read.and_then(|read| read.json(record, &text));
+        let arrival = self.arrival_of(source, record, json, Millis::MAX);
+        self.text = text;
+        arrival
     }
 
     fn rank(&self, record: &Record<'_>) -> usize {

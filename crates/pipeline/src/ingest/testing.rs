@@ -58,9 +58,14 @@ pub(super) fn spec(mapping: Mapping) -> SourceSpec {
 }
 
 pub(super) fn tell_with(spec: &SourceSpec, value: Option<&[u8]>, arrival: i64) -> Told {
-    let (mut events, mut items) = (Vec::new(), Vec::new());
     let record = RawRecord { value, partition: 3, offset: 7, arrival };
-    let verdict = map(spec, &KeySecret::PUBLISHED, &record, &mut Scratch::default(), &mut |mapped| {
+    told_by(|sink| map(spec, &KeySecret::PUBLISHED, &record, &mut Scratch::default(), sink))
+}
+
+/// What a mapping says and hands over.
+pub(super) fn told_by(map: impl FnOnce(&mut dyn FnMut(Mapped<'_>)) -> Verdict) -> Told {
+    let (mut events, mut items) = (Vec::new(), Vec::new());
+    let verdict = map(&mut |mapped| {
         let mut bytes = Vec::new();
         match mapped {
             Mapped::Event(event) => {

@@ -2,4 +2,4 @@
 
 mod bad;
 mod property;
-mod shop;
+pub(super) mod shop;

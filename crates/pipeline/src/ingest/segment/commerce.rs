@@ -1,6 +1,6 @@
 //! What tracks say of products, orders and surveys.
 
-use super::{Properties, usable_object};
+use super::{Answer, Properties, usable_object};
 use crate::ingest::check::{Errors, MAX_ID_BYTES, MAX_NAME_BYTES, Whole, amount_of, whole};
 use crate::ingest::draft::{Draft, Item, MAX_ITEMS, Order, Survey};
 use crate::ingest::json::{Json, shape};
@@ -20,11 +20,6 @@ shape!(Line {
     variant = "variant",
     price = "price",
     quantity = "quantity",
-});
-
-shape!(Answer {
-    question = "question",
-    answer = "answer",
 });
 
 /// What the amounts of a track are in.
@@ -58,15 +53,16 @@ pub(super) fn read<'a>(
     draft: &mut Draft<'a>,
     job: &mut Job<'_, 'a>,
     properties: &Properties<'a>,
+    answer: Option<Answer<'a>>,
 ) -> bool {
     let money = money(job, properties.currency);
     match draft.name.as_deref() {
         Some(names::PRODUCT_VIEWED | names::PRODUCT_ADDED | names::PRODUCT_REMOVED) => {
             product(errors, draft, money, properties);
         }
-        Some(names::ORDER_COMPLETED) => order(errors, draft, money, properties),
-        Some(names::SURVEY_COMPLETED) => draft.survey = survey(errors, properties),
-        _ => other(errors, draft, money, properties),
+        Some(names::ORDER_COMPLETED) => order(errors, draft, job, money, properties),
+        Some(names::SURVEY_COMPLETED) => draft.survey = survey(errors, properties, answer),
+        _ => other(errors, draft, job, money, properties),
     }
     if draft.items.is_empty() && draft.order.is_none() {
         return false;
@@ -106,7 +102,13 @@ fn product<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, propert
 }
 
 /// Order Completed: number, lines and total, checked.
-fn order<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, properties: &Properties<'a>) {
+fn order<'a>(
+    errors: &mut Errors,
+    draft: &mut Draft<'a>,
+    job: &Job<'_, 'a>,
+    money: Money,
+    properties: &Properties<'a>,
+) {
     let id = errors.required_text("properties.order_id", properties.order_id);
     let id = errors.at_most("properties.order_id", MAX_ID_BYTES, id);
     let products = errors.required_elements("properties.products", properties.products);
@@ -114,7 +116,7 @@ fn order<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, propertie
         errors.missing("properties.total", "a number", properties.total);
     }
     let total = errors.amount("properties.total", properties.total, money.decimals());
-    let units = lines(errors, draft, money, &products.unwrap_or_default());
+    let units = lines(errors, draft, job, money, &products.unwrap_or_default());
     if let (Some(id), Some(total)) = (id, total) {
         // An order whose amount nobody can read is an order all the same.
         let total = money.known(Some(total));
@@ -123,10 +125,18 @@ fn order<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, propertie
 }
 
 /// Any other track: its products, if it has some.
-fn other<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, properties: &Properties<'a>) {
+fn other<'a>(
+    errors: &mut Errors,
+    draft: &mut Draft<'a>,
+    job: &Job<'_, 'a>,
+    money: Money,
+    properties: &Properties<'a>,
+) {
     let mut products = Vec::new();
-    if properties.products.elements(|line| products.push(line)) == Ok(Some(())) {
-        lines(errors, draft, money, &products);
+    let read = properties.products.elements(|line| products.push(line));
+    // An empty list is what Avro has where there is none.
+    if read == Ok(Some(())) && !products.is_empty() {
+        lines(errors, draft, job, money, &products);
         return;
     }
     let Some(product_id) = product_of(errors, "properties.product_id", properties.product_id) else {
@@ -143,7 +153,13 @@ fn other<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, propertie
 }
 
 /// The lines of an order or cart; returns the pieces over all of them. A line without a product still has pieces.
-fn lines<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, products: &[Json<'a>]) -> i32 {
+fn lines<'a>(
+    errors: &mut Errors,
+    draft: &mut Draft<'a>,
+    job: &Job<'_, 'a>,
+    money: Money,
+    products: &[Json<'a>],
+) -> i32 {
     let mut units = 0i32;
     for (i, product) in products.iter().enumerate() {
         let Some(line) = usable_object::<Line<'a>>(*product) else {
@@ -171,7 +187,7 @@ fn lines<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, products:
                     line.variant,
                     MAX_NAME_BYTES,
                 ),
-                price: money.known(price(line.price, money)),
+                price: money.known(price(job.amount(line.price), money)),
                 quantity,
             });
         }
@@ -204,22 +220,29 @@ fn quantity(json: Json<'_>) -> i32 {
     }
 }
 
-/// The first response with a number for an answer.
-fn survey<'a>(errors: &mut Errors, properties: &Properties<'a>) -> Option<Survey<'a>> {
+/// The first response with a number for an answer, or the one answer of a flat call.
+fn survey<'a>(
+    errors: &mut Errors,
+    properties: &Properties<'a>,
+    answer: Option<Answer<'a>>,
+) -> Option<Survey<'a>> {
     let survey = detail(errors, "properties.poll_id", properties.poll_id, MAX_NAME_BYTES)
         .or_else(|| detail(errors, "properties.survey_id", properties.survey_id, MAX_NAME_BYTES))?;
-    let mut found = None;
+    let mut found = answer.and_then(score);
     let _ = properties.responses.elements(|response| {
-        let Some(answer) = usable_object::<Answer<'a>>(response).filter(|_| found.is_none()) else {
-            return;
-        };
-        let question = answer.question.scalar().ok().flatten().filter(|text| text.len() <= MAX_NAME_BYTES);
-        if let (Some(question), Ok(Some(Whole::Value(score)))) =
-            (question, answer.answer.number().map(|number| number.map(whole)))
-        {
-            found = i32::try_from(score).ok().map(|score| (question, score));
+        if found.is_none() {
+            found = usable_object::<Answer<'a>>(response).and_then(score);
         }
     });
     let (question, score) = found?;
     Some(Survey { survey, question, score })
+}
+
+/// Question and score of an answer that is a number.
+fn score(answer: Answer<'_>) -> Option<(Cow<'_, str>, i32)> {
+    let question = answer.question.scalar().ok().flatten().filter(|text| text.len() <= MAX_NAME_BYTES)?;
+    match whole(answer.answer.number().ok().flatten()?) {
+        Whole::Value(score) => Some((question, i32::try_from(score).ok()?)),
+        Whole::Fraction | Whole::TooLarge => None,
+    }
 }

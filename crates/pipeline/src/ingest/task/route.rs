@@ -105,6 +105,8 @@ fn trace_context(headers: &Headers) -> Headers {
 pub(super) struct Refused<'r> {
     pub(super) topic: &'r str,
     pub(super) source: Option<&'r Source>,
+    /// Step of the role that refused it.
+    pub(super) stage: &'static str,
     pub(super) errors: &'r [FieldError],
 }
 
@@ -129,7 +131,7 @@ impl Refused<'_> {
             topic: self.topic,
             partition: i32::try_from(record.partition).unwrap_or(i32::MAX),
             offset: i64::try_from(record.offset.0).unwrap_or(i64::MAX),
-            stage: if self.source.is_some() { "map" } else { "route" },
+            stage: self.stage,
             role: ROLE,
             contract: self.source.map_or("", |source| source.spec.mapping.contract()),
             source: self.source.filter(|_| !named).map_or("", |source| &source.spec.name),

@@ -4,9 +4,11 @@ use crate::ingest::map::Reason;
 use crate::ingest::source::SourceSpec;
 use catchment_contracts::EventType;
 use catchment_contracts::dead_letter::ErrorCode;
+use catchment_contracts::schemas::Schemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_runtime::TopicPartition;
+use std::sync::Arc;
 
 /// Place of a source in [`IngestSettings::sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +34,8 @@ pub struct IngestSettings {
     pub secret: KeySecret,
     /// Ids that values are written under.
     pub schemas: SchemaIds,
+    /// Where the schemas of Avro sources are found: `BuiltinSchemas` where no registry runs.
+    pub source_schemas: Arc<dyn Schemas>,
     /// Whose time counts.
     pub clock: Clock,
     /// Raw partitions that the lane reads. Watermarks speak for every source of each of them.

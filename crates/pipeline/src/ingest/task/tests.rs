@@ -1,8 +1,10 @@
+mod avro;
 mod clock;
 
 use super::*;
 use crate::ingest::{Mapping, Reason, Tombstone};
 use catchment_contracts::dead_letter::ErrorCode;
+use catchment_contracts::schemas::BuiltinSchemas;
 use catchment_contracts::wire::split;
 use catchment_contracts::{CatalogItem, CustomerEvent, EventType};
 use catchment_runtime::partition::for_key;
@@ -73,6 +75,7 @@ impl Bench {
             sources: sources(),
             secret: KeySecret::PUBLISHED,
             schemas: SchemaIds::builtin(),
+            source_schemas: Arc::new(BuiltinSchemas),
             clock,
             inputs: inputs.to_vec(),
         };
@@ -270,6 +273,7 @@ fn settings_that_cannot_work_are_refused() {
         sources,
         secret: KeySecret::PUBLISHED,
         schemas: SchemaIds::builtin(),
+        source_schemas: Arc::new(BuiltinSchemas),
         clock: Clock::Wall,
         inputs: Vec::new(),
     };

@@ -18,7 +18,7 @@ fn expected() -> Value {
 }
 
 /// Number and text of each line.
-pub(super) fn lines(name: &str) -> Vec<(u64, Vec<u8>)> {
+pub(in crate::ingest) fn lines(name: &str) -> Vec<(u64, Vec<u8>)> {
     let bytes = file(name);
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     (1..).zip(lines.map(|line| line.strip_suffix(b"\n").unwrap_or(line).to_vec())).collect()
