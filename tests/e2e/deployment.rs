@@ -2,10 +2,12 @@
 
 use crate::process::Process;
 use crate::support::{catchment, finished, root};
+use catchment_connectors::kafka::{Cluster, TopicAdmin};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 use xtask::services::{Broker, BrokerOptions};
 
@@ -126,8 +128,10 @@ impl Deployment {
     }
 
     /// Deletes the records of a partition before that offset, as retention would.
-    pub(crate) fn forget(&self, topic: &str, partition: u32, before: i64) {
-        xtask::services::delete_records(&self.broker.address(), topic, partition, before).unwrap();
+    pub(crate) fn forget(&self, topic: &str, partition: u32, before: u64) {
+        let cluster = Cluster { brokers: self.broker.address(), ..Cluster::default() };
+        let admin = TopicAdmin::new(&cluster, Duration::from_secs(20)).unwrap();
+        admin.delete_records(topic, partition, before).unwrap();
     }
 
     /// What a topic holds.

@@ -1,6 +1,8 @@
 //! The program as a user runs it, against a real broker and a real schema registry. Each test has a broker of its own,
 //! since topics have fixed names; the registry is shared.
 
+#![cfg(test)]
+
 mod deployment;
 mod gate;
 mod groups;

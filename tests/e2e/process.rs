@@ -29,10 +29,6 @@ impl Process {
         Process { child, log }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has logged so far, line by line.
     pub(crate) fn logged(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.log).unwrap();
@@ -47,11 +43,6 @@ impl Process {
             self.logged().into_iter().find(|line| line["message"].as_str().is_some_and(|m| m.contains(text)))
         };
         until(found, || format!("nothing is logged of {text:?} in:\n{}", self.text()))
-    }
-
-    /// Whether it said so up to now.
-    pub(crate) fn has_said(&self, text: &str) -> bool {
-        self.text().contains(text)
     }
 
     pub(crate) fn text(&self) -> String {

@@ -39,26 +39,6 @@ pub(crate) fn cluster(kafka: &Kafka) -> anyhow::Result<Cluster> {
     Ok(Cluster { brokers, properties: Properties::new(properties)? })
 }
 
-/// The schema registry of a configuration.
-///
-/// # Errors
-/// `registry.url` is missing.
-pub(crate) fn registry(registry: &config::Registry) -> anyhow::Result<RegistrySettings> {
-    let url = registry.url.clone().context("`registry.url` is missing in the configuration")?;
-    let login = match (&registry.username, &registry.token_file) {
-        (Some(username), None) => {
-            Login::Basic { username: username.clone(), password_file: registry.password_file.clone() }
-        }
-        (None, Some(token_file)) => Login::Token { token_file: token_file.clone() },
-        (None, None) => Login::Anonymous,
-        (Some(_), Some(_)) => {
-            anyhow::bail!("`registry.username` and `registry.token_file` exclude each other")
-        }
-    };
-    let (ca_file, timeout) = (registry.ca_file.clone(), registry.timeout.as_duration());
-    Ok(RegistrySettings { url, login, ca_file, timeout })
-}
-
 /// `transactional.id` of an operator's command: two runs of one command fence each other.
 pub(crate) fn operator(app: &str, command: &str) -> String {
     format!("{app}.operator.{command}")

@@ -4,7 +4,6 @@
 //! said of the process at `/metrics`, `/healthz` and `/readyz` is there before anything is waited for.
 
 mod lane;
-mod meters;
 mod react;
 mod roles;
 mod world;
@@ -25,6 +24,7 @@ use crate::commands::{Role as RoleName, RunArgs};
 use crate::config::{Clock, Config};
 use crate::definitions::Definitions;
 use crate::observe::health::{Health, World};
+use crate::observe::trace::Traces;
 use crate::preflight::PreflightError;
 use crate::stop::Stop;
 use crate::{connect, logging, observe, preflight, wiring};
@@ -45,6 +45,7 @@ struct Plan {
     limits: BatchLimits,
     commit_interval: Duration,
     health: Health,
+    traces: Option<Traces>,
     stop: Stop,
 }
 
@@ -74,16 +75,19 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let Some(topology) = wait_for(World::Kafka, &health, &stop, || topics(&config))? else {
         return Ok(());
     };
-    let registry = Registry::start(connect::registry(&config.registry)?)?;
+    let registry = connect::registry(&config.registry)?
+        .context("`registry.url` is missing in the configuration: `run` writes Avro under registered ids")?;
+    let registry = Registry::start(registry)?;
     let Some(schemas) = wait_for(World::Registry, &health, &stop, || schemas(&registry))? else {
         return Ok(());
     };
     let plan = Arc::new(Plan {
         table: Arc::new(topology.table.clone()),
-        instance,
         limits: wiring::limits(&config)?,
         commit_interval: config.commit.min_interval.as_duration(),
         health,
+        traces: Traces::start(&config.traces, &instance)?,
+        instance,
         stop: stop.clone(),
         config,
     });
@@ -93,11 +97,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         thread::sleep(Duration::from_millis(100));
     }
     tracing::info!("stopping: each lane finishes its step");
-    finish(lanes)
+    finish(&lanes)
 }
 
 /// Waits until the lanes have ended.
-fn finish(lanes: Vec<JoinHandle<()>>) -> anyhow::Result<()> {
+fn finish(lanes: &[JoinHandle<()>]) -> anyhow::Result<()> {
     let begin = Instant::now();
     while lanes.iter().any(|lane| !lane.is_finished()) {
         anyhow::ensure!(

@@ -7,26 +7,19 @@ mod document;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use catchment_connectors::kafka::{Client, StatisticsSink};
-use document::{Broker, Document, Partition};
+use document::{Broker, Document};
 
 use super::health::LaneHealth;
 use crate::metrics as names;
 
-/// Takes the statistics of a lane's clients, which are in that consumer group. The lane is told when Kafka answered.
+/// Takes the statistics of a lane's clients. The lane is told when Kafka answered.
 #[must_use]
-pub fn sink(role: &'static str, index: u16, group: &str, health: LaneHealth) -> StatisticsSink {
-    let lane = Mutex::new(Lane {
-        role,
-        index: index.to_string(),
-        group: group.to_owned(),
-        health,
-        clients: BTreeMap::new(),
-        lagging: BTreeSet::new(),
-    });
+pub fn sink(role: &'static str, index: u16, health: LaneHealth) -> StatisticsSink {
+    let lane = Mutex::new(Lane { role, index: index.to_string(), health, clients: BTreeMap::new() });
     Arc::new(move |client, json| match serde_json::from_slice(json) {
         Ok(document) => lane.lock().unwrap_or_else(PoisonError::into_inner).take(client, &document),
         Err(error) => tracing::debug!(?client, %error, "statistics that can't be read"),
@@ -37,11 +30,8 @@ pub fn sink(role: &'static str, index: u16, group: &str, health: LaneHealth) -> 
 struct Lane {
     role: &'static str,
     index: String,
-    group: String,
     health: LaneHealth,
     clients: BTreeMap<&'static str, Totals>,
-    /// Partitions whose lag was shown.
-    lagging: BTreeSet<(String, i32)>,
 }
 
 /// What only grows during the life of a client.
@@ -127,7 +117,6 @@ impl Lane {
             }
             Client::Reader => {
                 metrics::gauge!(names::KAFKA_FETCHED, lane).set(float(fetched_bytes(document)));
-                self.show_lag(document);
             }
             Client::Producer => {
                 metrics::gauge!(names::KAFKA_PRODUCER_QUEUE, lane).set(float(document.msg_size));
@@ -135,48 +124,6 @@ impl Lane {
         }
         show_brokers(&document.brokers.0, &labels);
     }
-
-    fn show_lag(&mut self, document: &Document<'_>) {
-        let mut seen = BTreeSet::new();
-        for topic in &document.topics.0 {
-            for partition in topic.partitions.0.iter().filter(|partition| partition.desired) {
-                let at = (topic.topic.clone().into_owned(), partition.partition);
-                match lag(partition) {
-                    Some(lag) => self.lag(&at, lag),
-                    // Not known yet: what was shown stays.
-                    None if self.lagging.contains(&at) => {}
-                    None => continue,
-                }
-                seen.insert(at);
-            }
-        }
-        for gone in self.lagging.difference(&seen) {
-            self.lag(gone, 0);
-        }
-        self.lagging = seen;
-    }
-
-    fn lag(&self, (topic, partition): &(String, i32), records: u64) {
-        let labels = [
-            ("consumergroup", self.group.clone()),
-            ("topic", topic.clone()),
-            ("partition", partition.to_string()),
-        ];
-        metrics::gauge!(names::LAG, &labels).set(float(records));
-    }
-}
-
-/// From the next record that the lane will read to the end of what is committed. Not librdkafka's `consumer_lag`, which
-/// counts from offsets that it stores itself: ours are committed in transactions.
-fn lag(partition: &Partition) -> Option<u64> {
-    let end = u64::try_from(partition.ls_offset).ok()?;
-    let next = match u64::try_from(partition.app_offset) {
-        Ok(read) => read,
-        // Nothing was read yet since the partition was assigned, and nothing was fetched.
-        Err(_) if partition.fetchq_cnt == 0 => u64::try_from(partition.next_offset).ok()?,
-        Err(_) => return None,
-    };
-    Some(end.saturating_sub(next))
 }
 
 /// All partitions may share one queue, and then each names the whole of it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use catchment_runtime::{
-    Held, LaneError, Millis, RestoreProgress, StepReport, TopicId, TopicPartition, TopicTable,
+    Held, LaneError, Millis, RestoreProgress, StepReport, Tail, TopicId, TopicPartition, TopicTable,
 };
 use metrics::{Counter, Gauge, Histogram};
 
@@ -39,12 +39,26 @@ pub enum Restart {
     UnknownCommit,
     /// The client of Kafka gave up.
     Broken,
+    /// Kafka could not be reached.
+    Kafka,
+    /// Kafka did not let the lane in, or not do what it has to. The clients of the next one read the secrets anew.
+    Denied,
+    /// A bug ended it.
+    Panicked,
     /// An error that a lane can't go on after; the log says which.
     Stuck,
 }
 
 impl Restart {
-    const ALL: [Restart; 4] = [Restart::Fenced, Restart::UnknownCommit, Restart::Broken, Restart::Stuck];
+    const ALL: [Restart; 7] = [
+        Restart::Fenced,
+        Restart::UnknownCommit,
+        Restart::Broken,
+        Restart::Kafka,
+        Restart::Denied,
+        Restart::Panicked,
+        Restart::Stuck,
+    ];
 
     /// The word in metrics and log lines.
     #[must_use]
@@ -53,6 +67,9 @@ impl Restart {
             Restart::Fenced => "fenced",
             Restart::UnknownCommit => "unknown_commit",
             Restart::Broken => "broken_client",
+            Restart::Kafka => "kafka",
+            Restart::Denied => "denied",
+            Restart::Panicked => "panicked",
             Restart::Stuck => "stuck",
         }
     }
@@ -82,6 +99,9 @@ pub struct LaneObserver {
     begun: Option<(Instant, SystemTime)>,
     restore: Option<Restore>,
     evicted: u64,
+    group: String,
+    /// Partitions whose lag was shown.
+    lagging: Vec<TopicPartition>,
     metrics: Metrics,
 }
 
@@ -169,6 +189,8 @@ impl LaneObserver {
             begun: None,
             restore: None,
             evicted: 0,
+            group: name.group.clone(),
+            lagging: Vec::new(),
             metrics: Metrics::new(name.role, &index),
             index,
         }
@@ -273,6 +295,30 @@ impl LaneObserver {
             HeldPartition { at: self.name(held.at), reason, why: held.describe(&self.topics), missing }
         });
         self.health.set_held(held.collect());
+    }
+
+    /// The partitions of the lane end there ([`Lane::tails`](catchment_runtime::Lane::tails)), to be told about once a second. A
+    /// partition that the lane has no more is not said to lag here: its new owner says it.
+    pub fn tails(&mut self, tails: &[Tail]) {
+        let gone = |at: &TopicPartition| tails.iter().all(|tail| tail.at != *at);
+        let lagging = std::mem::take(&mut self.lagging);
+        for at in lagging.into_iter().filter(gone) {
+            self.lag(at, 0);
+        }
+        for tail in tails {
+            let left = if tail.caught_up { 0 } else { tail.end.0.saturating_sub(tail.next.0) };
+            self.lag(tail.at, left);
+        }
+        self.lagging = tails.iter().map(|tail| tail.at).collect();
+        self.health.kafka_answered();
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floating-point numbers")]
+    fn lag(&self, at: TopicPartition, records: u64) {
+        let (topic, partition) = self.name(at);
+        let labels =
+            [("consumergroup", self.group.clone()), ("topic", topic), ("partition", partition.to_string())];
+        metrics::gauge!(names::LAG, &labels).set(records as f64);
     }
 
     /// This is still to be read back ([`Lane::restoring`](catchment_runtime::Lane::restoring)): the lane is restoring, or,

@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use catchment_connectors::kafka::{KafkaLane, LaneSettings, Timings};
+use catchment_connectors::kafka::{KafkaLane, LaneSettings};
 use catchment_connectors::retry::Backoff;
-use catchment_runtime::lane::{Held, Hold};
 use catchment_runtime::{
-    Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Millis, Order, Partition, Restored, Seat,
-    StepReport, Task, TopicPartition,
+    Held, Hold, Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Millis, Order, Partition, Restored,
+    Seat, StepReport, TopicPartition,
 };
 
 use super::Plan;
-use super::meters::{Ended, Meters, Phases};
-use super::react::{Reaction, Why, react};
+use super::react::{Reaction, react};
 use super::roles::Role;
 use super::world::nap;
 use crate::config::{Clock, Config};
-use crate::observe::health::{self, LaneHealth, State, World};
+use crate::observe::health::{State, World};
+use crate::observe::lane::{LaneName, LaneObserver, Restart, StateSize};
+use crate::observe::log::Timed;
+use crate::observe::task::Observed;
 use crate::{connect, observe};
 
 /// How often a lane asks where its inputs end.
@@ -51,21 +52,20 @@ pub(super) struct Worker<R: Role> {
     plan: Arc<Plan>,
     /// Number of the lane among those of its role in this process, from 0.
     index: u16,
-    health: LaneHealth,
-    meters: Meters,
+    observer: LaneObserver,
     /// Since when the current trouble lasts, and how long to wait until the next attempt.
     trouble: Backoff,
 }
 
 /// Why a lane is to be made anew.
 struct Broken {
-    why: Why,
+    why: Restart,
     error: anyhow::Error,
 }
 
 /// A lane with the partition numbers of its tasks, by place.
 struct Seated<R: Role> {
-    lane: Lane<KafkaLane, R::Task>,
+    lane: Lane<Timed<KafkaLane>, Observed<R::Task>>,
     numbers: Vec<Partition>,
     schedule: Schedule,
     /// Partitions that are known to be held.
@@ -74,37 +74,41 @@ struct Seated<R: Role> {
 
 impl<R: Role> Worker<R> {
     pub(super) fn new(role: R, plan: Arc<Plan>, index: u16) -> Self {
+        let inputs = [role.topic()].into_iter().chain(role.followed()).collect();
+        let (group, topics) = (group(&plan.config, R::NAME), Arc::clone(&plan.table));
+        let name = LaneName { role: R::NAME, index, group, inputs, topics };
         let health = plan.health.lane(R::NAME, index);
-        let meters = Meters::new(R::NAME, index, group(&plan.config, R::NAME));
+        let observer = LaneObserver::new(&name, health, plan.traces.as_ref());
         let trouble = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-        Worker { role, plan, index, health, meters, trouble }
+        Worker { role, plan, index, observer, trouble }
     }
 
     /// Works until the process is asked to stop. Never gives up: whatever goes wrong, the lane is made anew.
     pub(super) fn run(mut self) {
-        let span = tracing::info_span!("lane", role = R::NAME, lane = self.index);
+        let span = self.observer.log_span();
         let _entered = span.enter();
         while !self.plan.stop.requested() {
             // A panic is a bug; it costs this lane's state, which is restored, and not the process.
             let life = panic::catch_unwind(AssertUnwindSafe(|| self.life()));
-            let life = life.unwrap_or_else(|_| Err(Broken::by(Why::Panicked, anyhow::anyhow!("panicked"))));
+            let life =
+                life.unwrap_or_else(|_| Err(Broken::by(Restart::Panicked, anyhow::anyhow!("panicked"))));
             match life {
                 Ok(()) => break,
                 Err(broken) => self.mourn(&broken),
             }
         }
-        self.health.set(State::Stopped { reason: "asked to stop".to_owned() });
+        self.observer.health().set(State::Stopped { reason: "asked to stop".to_owned() });
         tracing::info!("lane stopped");
     }
 
     /// Says why the lane is gone, and waits before the next one.
     fn mourn(&mut self, broken: &Broken) {
         let Broken { why, error } = broken;
-        self.meters.restart(*why);
-        self.meters.forget_lags();
-        let waiting_for = matches!(why, Why::World | Why::Denied).then_some(World::Kafka);
-        self.health.set(State::Starting { waiting_for });
-        self.health.set_partitions(Vec::new());
+        self.observer.restarted(*why);
+        self.observer.assigned(&[]);
+        self.observer.tails(&[]);
+        let waiting_for = matches!(why, Restart::Kafka | Restart::Denied).then_some(World::Kafka);
+        self.observer.health().set(State::Starting { waiting_for });
         let wait = self.trouble.next_wait();
         if self.trouble.is_worth_saying() {
             let (attempts, why) = (self.trouble.attempts(), why.as_str());
@@ -117,7 +121,7 @@ impl<R: Role> Worker<R> {
     fn life(&mut self) -> Result<(), Broken> {
         let mut seated = self.join()?;
         while !self.plan.stop.requested() {
-            self.health.turned();
+            self.observer.health().turned();
             let turn = self.turn(&mut seated);
             match turn.as_ref().map_err(react) {
                 Ok(()) => self.trouble.reset(),
@@ -127,7 +131,6 @@ impl<R: Role> Worker<R> {
                     self.trouble.reset();
                 }
                 Err(Reaction::Rebuild(why)) => {
-                    self.meters.ended(Ended::Failed);
                     let error = turn.err().map(|error| error.describe(&self.plan.table)).unwrap_or_default();
                     return Err(Broken::by(why, anyhow::anyhow!(error)));
                 }
@@ -135,7 +138,7 @@ impl<R: Role> Worker<R> {
         }
         if self.plan.stop.is_leaving() {
             let (log, _) = seated.lane.dissolve();
-            if let Err(error) = log.leave() {
+            if let Err(error) = log.into_inner().leave() {
                 tracing::warn!("the group could not be told that this lane leaves: {error}");
             }
         }
@@ -155,42 +158,43 @@ impl<R: Role> Worker<R> {
     }
 
     fn join(&mut self) -> Result<Seated<R>, Broken> {
-        let settings = self.settings().map_err(|error| Broken::by(Why::World, error))?;
+        let settings = self.settings().map_err(|error| Broken::by(Restart::Kafka, error))?;
         if self.trouble.attempts() == 0 {
-            self.health.set(State::Joining);
+            self.observer.health().set(State::Joining);
         }
-        self.health.away(settings.join_timeout);
-        let log = KafkaLane::join(settings).map_err(|error| self.broken(LaneError::Log(error)))?;
-        self.seat(log, BTreeMap::new())
+        self.observer.health().away(settings.join_timeout);
+        let log = KafkaLane::join(settings).map_err(|error| self.broken(&LaneError::Log(error)))?;
+        self.seat(Timed::new(log), BTreeMap::new())
     }
 
     /// An error that ends a lane.
-    fn broken(&self, error: LaneError) -> Broken {
-        let why = match react(&error) {
+    fn broken(&self, error: &LaneError) -> Broken {
+        let why = match react(error) {
             Reaction::Rebuild(why) => why,
-            Reaction::Wait | Reaction::Reassign => Why::World,
+            Reaction::Wait | Reaction::Reassign => Restart::Kafka,
         };
         Broken::by(why, anyhow::anyhow!(error.describe(&self.plan.table)))
     }
 
     /// A lane over the log, with the tasks that are kept and new ones for all other partition numbers.
     fn seat(
-        &self,
-        log: KafkaLane,
-        mut kept: BTreeMap<Partition, Kept<R::Task>>,
+        &mut self,
+        log: Timed<KafkaLane>,
+        mut kept: BTreeMap<Partition, Kept<Observed<R::Task>>>,
     ) -> Result<Seated<R>, Broken> {
         let mut inputs: BTreeMap<Partition, Vec<TopicPartition>> = BTreeMap::new();
         for at in log.assignment() {
             inputs.entry(at.partition).or_default().push(*at);
         }
-        let named = log.assignment().iter().map(|at| self.named(*at)).collect();
+        let owned = log.assignment().to_vec();
         let mut seats = Vec::with_capacity(inputs.len());
         for (number, inputs) in &inputs {
             seats.push(match kept.remove(number) {
                 Some(kept) => Seat::Kept(kept),
                 None => {
                     let task = self.role.task(*number, inputs);
-                    Seat::New(task.map_err(|error| Broken::by(Why::Stuck, error))?)
+                    let task = task.map_err(|error| Broken::by(Restart::Stuck, error))?;
+                    Seat::New(Observed::new(task, self.observer.notes()))
                 }
             });
         }
@@ -198,35 +202,32 @@ impl<R: Role> Worker<R> {
         tracing::info!(partitions = ?numbers, "the lane owns partitions");
         let place = |at: TopicPartition| numbers.iter().position(|number| *number == at.partition);
         let config = LaneConfig { limits: self.plan.limits, order: self.role.order() };
-        let lane = Lane::assemble(log, seats, place, config).map_err(|error| self.broken(error))?;
-        self.health.set_partitions(named);
-        self.say_restoring(&lane, 0);
+        let lane = Lane::assemble(log, seats, place, config).map_err(|error| self.broken(&error))?;
+        self.observer.assigned(&owned);
+        self.observer.restoring(lane.restoring());
         Ok(Seated { lane, numbers, schedule: Schedule::new(), held: Vec::new() })
     }
 
     /// Takes up what the group changed; tasks that stay keep their state.
     fn reassign(&mut self, seated: Seated<R>) -> Result<Seated<R>, Broken> {
-        self.meters.rebalance();
         let (mut log, tasks) = seated.lane.dissolve();
         let change = loop {
-            self.health.turned();
+            self.observer.health().turned();
             match log.reassign() {
                 Ok(change) => break change,
                 Err(LogError::Retry { reason }) if !self.plan.stop.requested() => {
                     tracing::debug!("the reassignment waits: {reason}");
                     thread::sleep(NAP);
                 }
-                Err(error) => return Err(self.broken(LaneError::Log(error))),
+                Err(error) => return Err(self.broken(&LaneError::Log(error))),
             }
         };
         let numbers = seated.numbers.into_iter();
-        let mut kept: BTreeMap<Partition, Kept<R::Task>> =
+        let mut kept: BTreeMap<Partition, Kept<Observed<R::Task>>> =
             numbers.zip(tasks).filter_map(|(number, kept)| Some((number, kept?))).collect();
         for at in change.revoked.iter().chain(&change.lost) {
             kept.remove(&at.partition);
         }
-        // Those that stay are said again within a second.
-        self.meters.forget_lags();
         self.seat(log, kept)
     }
 
@@ -241,31 +242,17 @@ impl<R: Role> Worker<R> {
 
     fn restore(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
         let restored = seated.lane.restore_some()?;
-        let left = left_to_restore(&seated.lane);
-        seated.schedule.restore_of = seated.schedule.restore_of.max(left);
-        self.say_restoring(&seated.lane, seated.schedule.restore_of);
+        self.observer.restoring(seated.lane.restoring());
         match restored {
             Restored::Done => {
-                tracing::info!(
-                    seconds = seated.schedule.made.elapsed().as_secs_f64(),
-                    "the state is restored"
-                );
-                self.meters.restored(seated.schedule.made.elapsed());
+                let seconds = seated.schedule.made.elapsed().as_secs_f64();
+                tracing::info!(seconds, "the state is restored");
             }
             // Somebody's open transaction hides the rest; the other tasks go on.
             Restored::Held { .. } => thread::sleep(Duration::from_millis(5)),
             Restored::More => {}
         }
         Ok(())
-    }
-
-    fn say_restoring(&self, lane: &Lane<KafkaLane, R::Task>, of: u64) {
-        let left = left_to_restore(lane);
-        self.health.set(if lane.is_restored() {
-            State::Running
-        } else {
-            State::Restoring { done: of.max(left) - left, of: of.max(left) }
-        });
     }
 
     fn step(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
@@ -275,14 +262,11 @@ impl<R: Role> Worker<R> {
             Clock::Wall => Some(wall_clock()),
             Clock::Event => None,
         };
+        self.observer.step_begins();
         let step = seated.lane.step(now, &mut |effect| role.effect(effect));
-        let Timings { poll, commit } = seated.lane.log_mut().take_timings();
+        self.observer.step_ended(&step, seated.lane.log_mut().take_times());
         let report = step?;
         self.role.step_done();
-        if !report.is_idle() {
-            let process = started.elapsed().saturating_sub(poll + commit);
-            self.meters.step(&report, Phases { poll, process, commit });
-        }
         if let Some(reason) = &report.aborted {
             tracing::warn!("a step is undone and taken again: {reason}");
         }
@@ -305,7 +289,9 @@ impl<R: Role> Worker<R> {
         if seated.schedule.tails.is_due() {
             self.ask_for_tails(seated)?;
             self.see_held(seated);
-            self.role.measure(seated.lane.tasks(), self.meters.lane());
+            let mut size = StateSize::default();
+            seated.lane.tasks().for_each(|task| R::measure(task.inner(), &mut size));
+            self.observer.holds(size);
         }
         if !seated.held.is_empty() && seated.schedule.retry.is_due() {
             seated.lane.retry()?;
@@ -320,43 +306,30 @@ impl<R: Role> Worker<R> {
     fn ask_for_tails(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
         let asked_at = wall_clock();
         let tails = seated.lane.tails()?;
-        self.health.kafka_answered();
-        for tail in &tails {
-            let lag = if tail.caught_up { 0 } else { tail.end.0.saturating_sub(tail.next.0) };
-            self.meters.lag(&self.plan.table, tail.at, lag);
-        }
+        self.observer.tails(&tails);
         if self.plan.config.clock == Clock::Wall {
             let Seated { lane, numbers, .. } = seated;
             for (number, task) in numbers.iter().zip(lane.tasks_mut()) {
                 for tail in tails.iter().filter(|tail| tail.caught_up && tail.at.partition == *number) {
-                    R::caught_up(task, tail.at, asked_at);
+                    R::caught_up(task.inner_mut(), tail.at, asked_at);
                 }
             }
         }
         Ok(())
     }
 
-    /// Says what has come to be held, and what goes on.
+    /// Says what has come to be held.
     fn see_held(&self, seated: &mut Seated<R>) {
         let now: Vec<Held> = seated.lane.held().cloned().collect();
-        for gone in seated.held.iter().filter(|held| !now.contains(held)) {
-            let (topic, partition) = self.named(gone.at);
-            self.health.release(&topic, partition);
-        }
+        self.observer.held(&now);
         for held in now.iter().filter(|held| !seated.held.contains(held)) {
-            let (topic, partition) = self.named(held.at);
             let text = held.describe(&self.plan.table);
-            self.health.hold(&topic, partition, held_as(&held.why));
             match held.why {
                 Hold::Waiting => tracing::warn!("{text}"),
                 _ => tracing::error!("{text}; the other partitions go on"),
             }
         }
         seated.held = now;
-    }
-
-    fn named(&self, at: TopicPartition) -> (String, u32) {
-        (self.plan.table.spec(at.topic).name.clone(), at.partition)
     }
 
     fn settings(&self) -> anyhow::Result<LaneSettings> {
@@ -378,20 +351,20 @@ impl<R: Role> Worker<R> {
         settings.queue_kib = u32::try_from(config.kafka.fetch_ahead.bytes() >> 10)?;
         settings.record_limit = usize::try_from(config.kafka.max_record.bytes())?;
         settings.join_timeout = JOIN;
-        let sink = observe::kafka::sink(R::NAME, self.index, &settings.group, self.health.clone());
+        let sink = observe::kafka::sink(R::NAME, self.index, self.observer.health().clone());
         settings.statistics = Some((sink, config.kafka.statistics_interval.as_duration()));
         Ok(settings)
     }
 
     /// Waits, but no longer than until the request to stop.
     fn nap(&self, wait: Duration) {
-        self.health.away(wait);
+        self.observer.health().away(wait);
         nap(wait, &self.plan.stop);
     }
 }
 
 impl Broken {
-    fn by(why: Why, error: anyhow::Error) -> Self {
+    fn by(why: Restart, error: anyhow::Error) -> Self {
         Broken { why, error }
     }
 }
@@ -402,8 +375,6 @@ struct Schedule {
     tails: Every,
     retry: Every,
     recommit: Every,
-    /// The most offsets that were left to restore.
-    restore_of: u64,
 }
 
 impl Schedule {
@@ -413,7 +384,6 @@ impl Schedule {
             tails: Every::new(TAILS),
             retry: Every::new(RETRY),
             recommit: Every::new(RECOMMIT),
-            restore_of: 0,
         }
     }
 }
@@ -436,21 +406,6 @@ impl Every {
             self.last = Instant::now();
         }
         due
-    }
-}
-
-/// Offsets of changelogs that are still to be read back.
-fn left_to_restore<T: Task>(lane: &Lane<KafkaLane, T>) -> u64 {
-    lane.restoring().map(|progress| progress.target.0.saturating_sub(progress.position.0)).sum()
-}
-
-fn held_as(why: &Hold) -> health::Hold {
-    match why {
-        Hold::Gap { position, earliest } => {
-            health::Hold::InputGap { missing: earliest.0.saturating_sub(position.0) }
-        }
-        Hold::Unreadable { .. } | Hold::Unrestorable { .. } => health::Hold::Unreadable,
-        Hold::Waiting | Hold::TooLarge { .. } | Hold::NoOffset { .. } => health::Hold::Other,
     }
 }
 

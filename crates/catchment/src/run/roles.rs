@@ -10,10 +10,8 @@ use catchment_pipeline::profile::{ProfileEffect, ProfileTask, Shared};
 use catchment_pipeline::topology::Topology;
 use catchment_runtime::{Millis, Order, Partition, Task, TopicId, TopicPartition};
 
-use metrics::gauge;
-
 use crate::effects::{self, IngestCounts};
-use crate::metrics as names;
+use crate::observe::lane::StateSize;
 
 /// A role, as a lane's thread needs it. Each lane has a value of its own.
 pub(super) trait Role: Send + 'static {
@@ -44,12 +42,8 @@ pub(super) trait Role: Send + 'static {
     /// A step is committed and its effects are taken.
     fn step_done(&mut self) {}
 
-    /// Tells how large the state of the tasks is, as metrics of the lane.
-    fn measure<'t>(&self, _tasks: impl Iterator<Item = &'t Self::Task>, _lane: &str)
-    where
-        Self::Task: 't,
-    {
-    }
+    /// Adds how much state a task holds.
+    fn measure(_task: &Self::Task, _size: &mut StateSize) {}
 
     /// All that was in a partition by `time` (wall clock) has been processed.
     fn caught_up(_task: &mut Self::Task, _at: TopicPartition, _time: Millis) {}
@@ -176,16 +170,10 @@ impl Role for Profile {
         effects::count_profile(&effect);
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a floating-point number")]
-    fn measure<'t>(&self, tasks: impl Iterator<Item = &'t ProfileTask>, lane: &str) {
-        let (mut profiles, mut timers, mut ids) = (0, 0, 0);
-        for task in tasks {
-            profiles += task.customers().len();
-            timers += task.pending_timers();
-            ids += task.dedup_entries();
-        }
-        gauge!(names::PROFILES, "lane" => lane.to_owned()).set(profiles as f64);
-        gauge!(names::TIMERS, "lane" => lane.to_owned()).set(timers as f64);
-        gauge!(names::DEDUP_ENTRIES, "lane" => lane.to_owned()).set(ids as f64);
+    fn measure(task: &ProfileTask, size: &mut StateSize) {
+        size.profiles += task.customers().len();
+        size.timers += task.pending_timers();
+        size.dedup_entries += task.dedup().len();
+        size.dedup_evicted += task.dedup().evicted_early();
     }
 }

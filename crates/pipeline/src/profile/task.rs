@@ -121,8 +121,8 @@ impl ProfileTask {
 
     /// Ids of events that are remembered.
     #[must_use]
-    pub fn dedup_entries(&self) -> usize {
-        self.dedup.len()
+    pub fn dedup(&self) -> &Dedup {
+        &self.dedup
     }
 
     /// Timers that are still due.

@@ -127,6 +127,22 @@ fn a_step_is_counted_once_it_is_committed() {
 }
 
 #[test]
+fn lag_is_what_is_left_and_that_of_a_partition_given_up_is_none_of_ours() {
+    let page = page_of(|| {
+        let mut bench = Bench::new();
+        let tail = |partition, end, caught_up| {
+            let at = TopicPartition { partition, ..IN };
+            Tail { at, next: NextOffset(7), end: NextOffset(end), caught_up }
+        };
+        bench.observer.tails(&[tail(0, 10, false), tail(1, 9, true), tail(2, 20, false)]);
+        bench.observer.tails(&[tail(0, 11, false), tail(1, 9, true)]);
+    });
+    let lag =
+        |partition| value_of(&page, names::LAG, &[("consumergroup", "group"), ("partition", partition)]);
+    assert_eq!(["0", "1", "2"].map(lag), [4.0, 0.0, 0.0]);
+}
+
+#[test]
 fn an_abort_is_counted_and_the_step_that_takes_it_again_too() {
     let page = page_of(|| {
         let mut bench = Bench::new();

@@ -15,6 +15,7 @@ use rdkafka::admin::{
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::{DescribedTopic, PartitionCount, WantedTopic};
 use crate::kafka::config::Cluster;
@@ -169,6 +170,27 @@ impl TopicAdmin {
             }
         }
         Ok(())
+    }
+
+    /// Deletes the records of a partition before that offset, as retention does. Readers that have not come so far find a
+    /// gap.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn delete_records(&self, topic: &str, partition: u32, before: u64) -> Result<(), AskError> {
+        let what = format!("records of {topic} partition {partition} not deleted");
+        let out_of_range = || self.trouble(&what, Code::InvalidArgument);
+        let partition = i32::try_from(partition).map_err(|_| out_of_range())?;
+        let before = i64::try_from(before).map_err(|_| out_of_range())?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(before))
+            .map_err(|error| self.inspector.trouble(&what, &error))?;
+        let deleted = block_on(self.client.delete_records(&list, &self.options()))
+            .map_err(|error| self.inspector.trouble(&what, &error))?;
+        match deleted.elements().iter().find_map(|element| element.error().err()) {
+            Some(error) => Err(self.inspector.trouble(&what, &error)),
+            None => Ok(()),
+        }
     }
 }
 
