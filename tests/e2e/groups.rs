@@ -16,8 +16,8 @@ fn owned(process: &Process, topic: &str) -> BTreeSet<u64> {
     let page: Value = serde_json::from_str(&body).unwrap();
     let lanes = page["lanes"].as_array().unwrap().iter();
     let partitions = lanes.flat_map(|lane| lane["partitions"].as_array().unwrap());
-    let of_topic = partitions.filter(|partition| partition["topic"] == topic);
-    of_topic.map(|partition| partition["partition"].as_u64().unwrap()).collect()
+    let named = partitions.filter_map(|partition| partition.as_str()?.rsplit_once('/'));
+    named.filter(|(name, _)| *name == topic).map(|(_, number)| number.parse().unwrap()).collect()
 }
 
 /// Waits until all are ready, each partition has one owner, and nobody who has to have one has none.

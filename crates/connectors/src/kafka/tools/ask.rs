@@ -121,6 +121,14 @@ fn is_of_the_world(code: Code) -> bool {
             | Code::NotController
             | Code::NotEnoughReplicas
             | Code::NotEnoughReplicasAfterAppend
+            // A broker that has just come back knows less than it did.
+            | Code::UnknownLeaderEpoch
+            | Code::FencedLeaderEpoch
+            | Code::OffsetNotAvailable
+            | Code::UnstableOffsetCommit
+            | Code::KafkaStorageError
+            | Code::ListenerNotFound
+            | Code::Unknown
     )
 }
 
