@@ -6,8 +6,8 @@ mod dlq;
 mod lag;
 mod load;
 mod offsets;
-mod read;
 mod operator;
+mod read;
 mod run;
 mod topics;
 
