@@ -149,17 +149,23 @@ impl<L: Log, T: Task> Lane<L, T> {
     ) -> Result<Self, LaneError> {
         let inputs = input::inputs(&mut log, seats.len(), task_of)?;
         let by_partition = inputs.iter().enumerate().map(|(index, input)| (input.at, index)).collect();
-        let kept: Vec<bool> = seats.iter().map(|seat| matches!(seat, Seat::Kept(_))).collect();
-        let slots = seats.into_iter().map(|seat| {
-            let (task, now) = match seat {
-                Seat::Kept(kept) => (kept.task, kept.now),
-                Seat::New(task) => (task, 0),
+        let mut restorations = Vec::with_capacity(seats.len());
+        let mut slots = Vec::with_capacity(seats.len());
+        for (place, seat) in seats.into_iter().enumerate() {
+            let (task, now, restoration) = match seat {
+                Seat::Kept(kept) => (kept.task, kept.now, kept.restoration),
+                Seat::New(task) => {
+                    let restoration = Restoration::new(&mut log, &task)?;
+                    (task, 0, Some(restoration).filter(|restoration| !restoration.is_empty()))
+                }
             };
-            Slot { task, state: State::Running, now, now_before: now, wrote: false }
-        });
+            let state = if restoration.is_some() { State::Restoring } else { State::Running };
+            restorations.extend(restoration.map(|restoration| restoration.at(place)));
+            slots.push(Slot { task, state, now, now_before: now, wrote: false });
+        }
         let mut lane = Lane {
             log,
-            slots: slots.collect(),
+            slots,
             inputs,
             by_partition,
             config,
@@ -168,25 +174,29 @@ impl<L: Log, T: Task> Lane<L, T> {
             sent: Vec::new(),
             report: StepReport::default(),
             phase: Phase::Running,
-            restoring: VecDeque::new(),
+            restoring: restorations.into(),
             last: None,
             cap: None,
             recommit: false,
         };
-        lane.seat(&kept)?;
+        lane.settle_in()?;
         Ok(lane)
     }
 
-    /// The log handle and the tasks, by place, each with its state as of the last commit; `None` for a task whose
-    /// state is not that (not restored to its end, or a commit is not settled): it is to be made anew.
+    /// The log handle and the tasks, by place, each with its state as of the last commit, or as far as it is restored;
+    /// `None` for a task whose state is not that (a commit is not settled, or it can't be restored): it is to be made
+    /// anew.
     #[must_use]
-    pub fn dissolve(self) -> (L, Vec<Option<Kept<T>>>) {
+    pub fn dissolve(mut self) -> (L, Vec<Option<Kept<T>>>) {
         let settled = matches!(self.phase, Phase::Running | Phase::Rewinding);
-        // A kept task is not asked whether it has state without an offset, so that is asked anew.
-        let no_offset = |task| self.inputs.iter().any(|input| input.task == task && !input.has_offset());
         let keep = |(task, slot): (usize, Slot<T>)| {
-            let whole = settled && slot.is_running() && !no_offset(task);
-            whole.then_some(Kept { task: slot.task, now: slot.now_before })
+            let mut restorations = self.restoring.iter();
+            let restoration = restorations.position(|restoration| restoration.task == task);
+            let restoration = restoration.and_then(|place| self.restoring.remove(place));
+            // A kept task is not asked whether it has state without an offset, so that is asked anew.
+            let mut of_task = self.inputs.iter().filter(|input| input.task == task);
+            let whole = settled && slot.state != State::Stopped && of_task.all(Input::has_offset);
+            whole.then_some(Kept { task: slot.task, now: slot.now_before, restoration })
         };
         (self.log, self.slots.into_iter().enumerate().map(keep).collect())
     }

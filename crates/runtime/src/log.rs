@@ -254,6 +254,12 @@ pub trait Log {
         let _ = wait;
     }
 
+    /// As if [`set_poll_wait`](Log::set_poll_wait) had been called with zero, until it is called again with `false`: the
+    /// lane has something to do meanwhile, since tasks are being restored.
+    fn set_hurry(&mut self, hurry: bool) {
+        let _ = hurry;
+    }
+
     /// Waits until there may be something to read in a partition that is not held, and hands nothing out. False:
     /// nothing came in time. It serves the log's clients as [`poll`](Log::poll) does, so a lane that must not read yet
     /// calls this instead.

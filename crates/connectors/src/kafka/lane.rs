@@ -231,6 +231,10 @@ impl Log for KafkaLane {
         self.reader.wait = wait;
     }
 
+    fn set_hurry(&mut self, hurry: bool) {
+        self.reader.hurry = hurry;
+    }
+
     fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError> {
         batch.clear();
         self.undisturbed()?;

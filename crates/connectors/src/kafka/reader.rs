@@ -1,5 +1,7 @@
 //! Reads the lane's partitions, from positions that the lane gives.
 
+mod input;
+
 use super::config::LaneSettings;
 use super::context::{Client, ReaderContext, Voice};
 use super::lane::QUESTION;
@@ -8,6 +10,7 @@ use super::offsets::{ask, positions};
 use super::trouble::{add, fatal, is_unknown, of_code, of_partition, retry};
 use catchment_runtime::log::Place;
 use catchment_runtime::{Batch, BatchLimits, Headers, LogError, NextOffset, Offset, TopicPartition};
+use input::{Fetch, Input};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -18,78 +21,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is set aside of one partition while another is asked for, in bytes; beyond, it is not fetched any more.
-const SET_ASIDE: usize = 4 << 20;
 /// Between two looks at something that is a matter of moments.
 const NAP: Duration = Duration::from_micros(200);
-
-/// What the client has been told about a partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Fetch {
-    /// It does not fetch it.
-    #[default]
-    Off,
-    /// It fetches it, and what it brings comes next.
-    On,
-    /// It fetches it from where it should not.
-    Elsewhere,
-}
-
-/// A partition that is read.
-#[derive(Default)]
-struct Input {
-    /// What the lane gets next.
-    next: NextOffset,
-    /// What the client brings next; `next` and this differ by what is set aside.
-    fetched: NextOffset,
-    /// Brought and not yet handed out, from `head` on.
-    aside: Batch,
-    head: usize,
-    fetch: Fetch,
-    held: bool,
-    /// `next` is not in the partition, which starts here.
-    gap: Option<NextOffset>,
-}
-
-impl Input {
-    fn has_nothing_aside(&self) -> bool {
-        self.head >= self.aside.len()
-    }
-
-    /// Whether the client is to fetch it.
-    fn is_wanted(&self) -> bool {
-        !self.held && self.gap.is_none() && self.aside.bytes() <= SET_ASIDE
-    }
-
-    /// The client has to be told something.
-    fn is_amiss(&self) -> bool {
-        self.fetch != if self.is_wanted() { Fetch::On } else { Fetch::Off }
-    }
-
-    fn go_to(&mut self, next: NextOffset) {
-        (self.next, self.fetched, self.gap, self.head) = (next, next, None, 0);
-        self.aside.clear();
-        if self.fetch == Fetch::On {
-            self.fetch = Fetch::Elsewhere;
-        }
-    }
-
-    /// Hands out what was set aside; true if all of it fitted.
-    fn hand_out(&mut self, at: TopicPartition, limits: &BatchLimits, batch: &mut Batch) -> bool {
-        while let Some(record) = self.aside.get(self.head) {
-            if !batch.has_room(limits, self.aside.size_of(self.head)) {
-                return false;
-            }
-            let place = Place { at, offset: record.offset, append_time: record.append_time };
-            batch.push(place, record.key, record.value, record.headers.clone());
-            self.next = record.offset.next();
-            self.head += 1;
-        }
-        self.aside.clear();
-        self.head = 0;
-        true
-    }
-}
 
 /// What a read is to bring. The rest is set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +48,8 @@ pub(super) struct Reader {
     suspect: bool,
     /// How long a read waits for its first record.
     pub(super) wait: Duration,
+    /// It does not wait: the lane has something to do.
+    pub(super) hurry: bool,
     timeout: Duration,
 }
 
@@ -126,7 +61,11 @@ impl Reader {
             .map_err(|error| fatal("reader", &error))?;
         let (wait, timeout) = (settings.poll_wait, settings.request_timeout);
         let (inputs, gone) = (BTreeMap::new(), Vec::new());
-        Ok(Reader { consumer, names, inputs, gone, suspect: false, wait, timeout })
+        Ok(Reader { consumer, names, inputs, gone, suspect: false, wait, hurry: false, timeout })
+    }
+
+    fn patience(&self) -> Duration {
+        if self.hurry { Duration::ZERO } else { self.wait }
     }
 
     fn input(&mut self, at: TopicPartition) -> Result<&mut Input, LogError> {
@@ -230,7 +169,7 @@ impl Reader {
                 return Ok(());
             }
         }
-        self.read(Asked::All, limits, batch, self.wait)
+        self.read(Asked::All, limits, batch, self.patience())
     }
 
     /// The next records of one partition. An empty batch is the truth: the position has reached the end of what is
@@ -267,7 +206,7 @@ impl Reader {
     pub(super) fn await_records(&mut self) -> Result<bool, LogError> {
         self.prepare(Asked::Nothing)?;
         if !self.has_something() {
-            self.read(Asked::Nothing, &BatchLimits::default(), &mut Batch::default(), self.wait)?;
+            self.read(Asked::Nothing, &BatchLimits::default(), &mut Batch::default(), self.patience())?;
         }
         Ok(self.has_something())
     }

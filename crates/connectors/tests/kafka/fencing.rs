@@ -1,8 +1,9 @@
-use crate::support::{Kafka, at, brokers, cluster, drive, outbox, text};
+use crate::support::{Kafka, PATIENCE, at, brokers, cluster, drive, outbox, text};
 use catchment_connectors::kafka::KafkaLane;
 use catchment_runtime::conformance::{Harness as _, IN, OUT};
 use catchment_runtime::log::Fence;
-use catchment_runtime::{CommitOutcome, Log as _, NextOffset};
+use catchment_runtime::{Batch, BatchLimits, CommitOutcome, Log as _, LogError, NextOffset};
+use std::time::Instant;
 
 /// Stops polling, so that the group expels it, while another lane takes over.
 #[test]
@@ -44,4 +45,27 @@ fn a_producer_of_the_same_transactional_id_fences_the_one_before() {
     assert_eq!(again, CommitOutcome::Fenced(Fence::Producer), "it does not fence back");
     let outcome = lane.commit(&outbox(&[(at(OUT, 0), b"y")]), &[(at(IN, 1), NextOffset(0))]).unwrap();
     assert_eq!(outcome, CommitOutcome::Committed);
+}
+
+/// As after a broker that was away has let another lane of the name in.
+#[test]
+fn a_lane_whose_name_another_has_taken_is_told_to_go() {
+    let Some(brokers) = brokers("fencing") else {
+        return;
+    };
+    let kafka = Kafka::new(&brokers);
+    let mut first = KafkaLane::join(kafka.settings("first", "same")).unwrap();
+    let mut second = KafkaLane::join(kafka.settings("second", "same")).unwrap();
+    let (mut batch, start) = (Batch::default(), Instant::now());
+    let error = loop {
+        match first.poll(&BatchLimits::default(), &mut batch) {
+            Ok(()) | Err(LogError::Reassigned) => assert!(start.elapsed() < PATIENCE, "never told"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&error, LogError::Fatal { reason } if reason.contains("fenced")), "{error:?}");
+    let unchanged = [(at(IN, 0), NextOffset(0))];
+    let outcome = first.commit(&outbox(&[(at(OUT, 0), b"x")]), &unchanged).unwrap();
+    assert_eq!(outcome, CommitOutcome::Fenced(Fence::Group));
+    assert_eq!(second.commit(&outbox(&[]), &unchanged), Ok(CommitOutcome::Committed));
 }

@@ -12,6 +12,7 @@
 mod admin;
 mod conformance;
 mod cost;
+mod denied;
 mod fencing;
 mod groups;
 mod lanes;

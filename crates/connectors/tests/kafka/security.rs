@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use xtask::services::{BROKERS, MTLS, SASL_SSL, TLS_DIR, deny};
 
 /// A broker with listeners that want to know who comes.
-struct Guarded {
-    open: String,
+pub(crate) struct Guarded {
+    pub(crate) open: String,
     sasl_ssl: String,
     mtls: String,
     files: PathBuf,
@@ -18,7 +18,7 @@ struct Guarded {
 
 impl Guarded {
     /// None: says so, past the capture of the test harness.
-    fn new(test: &str) -> Option<Self> {
+    pub(crate) fn new(test: &str) -> Option<Self> {
         let var = |name: &str| std::env::var(name).ok();
         let guarded = (|| {
             let [open, sasl_ssl, mtls] = [var(BROKERS)?, var(SASL_SSL)?, var(MTLS)?];
@@ -35,11 +35,11 @@ impl Guarded {
         self.files.join(name).to_str().unwrap().to_owned()
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         fs::read_to_string(self.files.join(name)).unwrap()
     }
 
-    fn scram(&self, user: &str, password: &str, ca: &str) -> Cluster {
+    pub(crate) fn scram(&self, user: &str, password: &str, ca: &str) -> Cluster {
         let properties = [
             ("security.protocol", "sasl_ssl"),
             ("sasl.mechanism", "SCRAM-SHA-512"),

@@ -219,11 +219,8 @@ pub(crate) fn drive(lanes: &mut [&mut KafkaLane], until: impl Fn(&[&mut KafkaLan
 pub(crate) fn wanted(name: &str, partitions: u32) -> WantedTopic {
     WantedTopic {
         name: name.to_owned(),
-        partitions: Some(partitions),
+        partitions: Some(PartitionCount::Exactly(partitions)),
         replication: Some(1),
-        cleanup: None,
-        retention: None,
-        timestamps: None,
-        min_insync: None,
+        ..WantedTopic::default()
     }
 }

@@ -1,5 +1,6 @@
 //! What a lane is told, and what it says.
 
+use super::restore::Restoration;
 use crate::log::{BatchLimits, Fence, LogError};
 use crate::record::{Millis, Named, NextOffset, Offset, TopicPartition, TopicTable};
 use std::fmt;
@@ -35,6 +36,8 @@ pub struct Kept<T> {
     /// The task.
     pub task: T,
     pub(super) now: Millis,
+    /// What of its state is still to be read back.
+    pub(super) restoration: Option<Restoration>,
 }
 
 /// A task of a lane that is being put together.
@@ -42,7 +45,7 @@ pub struct Kept<T> {
 pub enum Seat<T> {
     /// Empty as made: to be restored.
     New(T),
-    /// With the state that it has.
+    /// With the state that it has: restored no further than it has to be.
     Kept(Kept<T>),
 }
 

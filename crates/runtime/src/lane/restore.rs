@@ -42,16 +42,21 @@ pub struct RestoreProgress {
 }
 
 impl Restoration {
-    pub(super) fn new<L: Log, T: Task>(log: &mut L, place: usize, task: &T) -> Result<Self, LogError> {
+    pub(super) fn new<L: Log, T: Task>(log: &mut L, task: &T) -> Result<Self, LogError> {
         let mut changelogs = VecDeque::new();
         for at in task.changelogs() {
             let (position, target) = (log.earliest(at)?, log.high_watermark(at)?);
             changelogs.push_back(Changelog { at, position, target });
         }
-        Ok(Restoration { task: place, changelogs, stuck: false, found: None })
+        Ok(Restoration { task: 0, changelogs, stuck: false, found: None })
     }
 
-    fn is_empty(&self) -> bool {
+    /// Of the task with that place.
+    pub(super) fn at(self, task: usize) -> Self {
+        Restoration { task, ..self }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.changelogs.iter().all(|changelog| changelog.position >= changelog.target)
     }
 }
@@ -103,6 +108,12 @@ impl<L: Log, T: Task> Lane<L, T> {
     /// # Errors
     /// [`LaneError::Log`]: call it again.
     pub fn restore_some(&mut self) -> Result<Restored, LaneError> {
+        let restored = self.restore_next()?;
+        self.log.set_hurry(restored == Restored::More);
+        Ok(restored)
+    }
+
+    fn restore_next(&mut self) -> Result<Restored, LaneError> {
         let Some(mut restoration) = self.restoring.pop_front() else {
             return Ok(Restored::Done);
         };
@@ -223,17 +234,8 @@ impl<L: Log, T: Task> Lane<L, T> {
         })
     }
 
-    /// Decides for each task whether it runs as it is or is restored first; tells the log.
-    pub(super) fn seat(&mut self, kept: &[bool]) -> Result<(), LaneError> {
-        for (task, kept) in kept.iter().enumerate() {
-            if !*kept {
-                let restoration = Restoration::new(&mut self.log, task, &self.slots[task].task)?;
-                if !restoration.is_empty() {
-                    self.slots[task].state = State::Restoring;
-                    self.restoring.push_back(restoration);
-                }
-            }
-        }
+    /// Tells the log which partitions are read from the first, and from where.
+    pub(super) fn settle_in(&mut self) -> Result<(), LaneError> {
         for input in &self.inputs {
             if self.slots[input.task].is_running() {
                 self.log.seek(input.at, input.next)?;
@@ -242,6 +244,7 @@ impl<L: Log, T: Task> Lane<L, T> {
                 hold(&mut self.log, input)?;
             }
         }
+        self.log.set_hurry(!self.restoring.is_empty());
         Ok(())
     }
 }

@@ -84,12 +84,30 @@ fn what_another_lane_took_is_lost() {
 }
 
 #[test]
-fn a_task_that_is_not_restored_to_its_end_is_not_kept() {
+fn a_task_that_is_kept_is_restored_from_where_it_was() {
     let world = World::new();
-    world.say(0, 10, [1, 7, 5, 0]);
+    for number in 0..4 {
+        world.say(1, 10, [number, number, 5, 0]);
+    }
     world.lane(BatchLimits::default()).step(None, &mut no_effects).unwrap();
-    let (_, tasks) = world.unrestored(BatchLimits::default()).dissolve();
-    assert!(tasks[0].is_none() && tasks[1].is_some(), "the second has nothing to restore");
+    world.say(1, 20, [9, 3, 1, 0]);
+    let mut lane = world.unrestored(BatchLimits { records: 2, bytes: 1_000 });
+    lane.restore_some().unwrap();
+    let before: Vec<_> = lane.restoring().collect();
+    assert_eq!((before[0].task, before[0].position), (1, NextOffset(2)));
+
+    // The first partition moves away, so that the task has another place.
+    lane.log_mut().offer(&[partition(IN, 1)]);
+    let (mut log, mut tasks) = lane.dissolve();
+    log.reassign().unwrap();
+    let seats = vec![Seat::Kept(tasks.remove(1).unwrap())];
+    let mut lane = Lane::assemble(log, seats, |_| Some(0), LaneConfig::default()).unwrap();
+    let after: Vec<_> = lane.restoring().collect();
+    assert_eq!((after[0].task, after[0].position, after.len()), (0, NextOffset(2), before.len()));
+    assert_eq!(lane.step(None, &mut no_effects).unwrap().records, 0, "not before");
+    lane.restore().unwrap();
+    lane.step(None, &mut no_effects).unwrap();
+    assert_eq!(world.state(1), [(0, 5), (1, 5), (2, 5), (3, 6)]);
 }
 
 #[test]
