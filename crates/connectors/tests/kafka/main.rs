@@ -19,4 +19,5 @@ mod outages;
 mod reading;
 mod security;
 mod support;
+mod tools;
 mod writing;
