@@ -181,7 +181,8 @@ impl PartitionLag {
             Reading::AsUsual => String::new(),
             Reading::NeverRead => "never read".to_owned(),
             Reading::InputGap => {
-                format!("input gap: {} are gone", self.earliest - self.committed.unwrap_or(0))
+                let (from, to) = (self.committed.unwrap_or(0), self.earliest - 1);
+                format!("input gap: {from} to {to} are gone")
             }
         };
         let owner = self.owner.clone().unwrap_or_else(|| "-".to_owned());

@@ -20,4 +20,5 @@ mod outages;
 mod reading;
 mod security;
 mod support;
+mod tools;
 mod writing;

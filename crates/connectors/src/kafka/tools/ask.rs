@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -17,6 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::config::Cluster;
 use super::super::context::Undelivered;
+use crate::retry::Backoff;
 
 /// Group of tools that need none: librdkafka wants a name, and nothing is ever committed or joined under it.
 const NO_GROUP: &str = "catchment-tools";
@@ -338,12 +340,30 @@ impl Inspector {
         if of.is_empty() {
             return Ok(Vec::new());
         }
-        let list = list(of, at).map_err(|error| self.trouble(what, &error))?;
-        let answer = self
-            .consumer
-            .offsets_for_times(list, self.timeout)
-            .map_err(|error| self.trouble(what, &error))?;
-        self.read_offsets(of, &answer, what)
+        self.patiently(|| {
+            let list = list(of, at).map_err(|error| self.trouble(what, &error))?;
+            let answer = self
+                .consumer
+                .offsets_for_times(list, self.timeout)
+                .map_err(|error| self.trouble(what, &error))?;
+            self.read_offsets(of, &answer, what)
+        })
+    }
+
+    /// Asks again while Kafka can't answer, within the time limit: a leader that has just changed, or of a topic that has
+    /// just been made, is not known everywhere at once.
+    pub(super) fn patiently<T>(&self, ask: impl Fn() -> Result<T, AskError>) -> Result<T, AskError> {
+        let start = Instant::now();
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        loop {
+            let answer = ask();
+            let wait = backoff.next_wait();
+            let is_over = start.elapsed() + wait > self.timeout;
+            if is_over || !matches!(answer, Err(AskError::Unreachable { .. })) {
+                return answer;
+            }
+            thread::sleep(wait);
+        }
     }
 
     /// Committed offsets of the group; `None` where there is none.
@@ -355,12 +375,14 @@ impl Inspector {
             return Ok(Vec::new());
         }
         let what = "committed offsets";
-        let list = list(of, Offset::Invalid).map_err(|error| self.trouble(what, &error))?;
-        let answer = self
-            .consumer
-            .committed_offsets(list, self.timeout)
-            .map_err(|error| self.trouble(what, &error))?;
-        self.read_offsets(of, &answer, what)
+        self.patiently(|| {
+            let list = list(of, Offset::Invalid).map_err(|error| self.trouble(what, &error))?;
+            let answer = self
+                .consumer
+                .committed_offsets(list, self.timeout)
+                .map_err(|error| self.trouble(what, &error))?;
+            self.read_offsets(of, &answer, what)
+        })
     }
 
     fn read_offsets(

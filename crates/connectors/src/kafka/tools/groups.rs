@@ -48,10 +48,10 @@ impl Inspector {
     /// See [`AskError`].
     pub fn group(&self, name: &str) -> Result<Group, AskError> {
         let what = format!("group {name}");
-        let list = self
-            .consumer
-            .fetch_group_list(Some(name), self.timeout)
-            .map_err(|error| self.trouble(&what, &error))?;
+        let list = self.patiently(|| {
+            let list = self.consumer.fetch_group_list(Some(name), self.timeout);
+            list.map_err(|error| self.trouble(&what, &error))
+        })?;
         let Some(group) = list.groups().iter().find(|group| group.name() == name) else {
             return Ok(Group::default());
         };

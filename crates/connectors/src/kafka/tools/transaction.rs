@@ -15,6 +15,12 @@ use super::super::config::{Cluster, batch_limit};
 use super::ask::{AskError, Inspector, NamedPartition, ToolContext, classify};
 use super::{RawRecord, base_record};
 
+/// Between two looks at what is in flight.
+const NAP: Duration = Duration::from_micros(300);
+
+/// The longest that an abort waits before delivery reports are served.
+const ABORT_SLICE: Duration = Duration::from_millis(100);
+
 /// A producer with transactions, for tools. Two with the same id fence each other: the later one takes over, and the
 /// earlier one can't write any more.
 pub struct ToolWriter {
@@ -73,13 +79,30 @@ impl ToolWriter {
                 writer.producer.commit_transaction(writer.timeout)
             })?),
             Err(error) => {
-                // The reason matters more than an abort that fails: the coordinator aborts it by itself then.
-                if let Err(left) = self.producer.abort_transaction(self.timeout) {
-                    tracing::warn!(error = %left, "transaction not aborted; Kafka does it after its timeout");
-                }
+                self.abort();
                 Err(error)
             }
         }
+    }
+
+    /// Aborts the open transaction. Why there is nothing to commit matters more than an abort that fails: that is done
+    /// by the coordinator then, after the transaction's timeout.
+    fn abort(&self) {
+        let start = Instant::now();
+        // An abort does not serve delivery reports, and waits for them; so by turns.
+        while let Err(error) = self.producer.abort_transaction(self.timeout.min(ABORT_SLICE)) {
+            let is_retriable = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
+            if !is_retriable || start.elapsed() > self.timeout {
+                tracing::warn!(%error, "transaction not aborted; Kafka does it after its timeout");
+                break;
+            }
+            self.producer.poll(Duration::ZERO);
+        }
+        while self.producer.in_flight_count() > 0 && start.elapsed() < self.timeout {
+            self.producer.poll(Duration::ZERO);
+            thread::sleep(NAP);
+        }
+        self.producer.context().take_undelivered();
     }
 
     /// Takes a record into the transaction; waits while the queue is full.
@@ -125,7 +148,7 @@ impl ToolWriter {
         let start = Instant::now();
         while self.producer.in_flight_count() > 0 && start.elapsed() < self.timeout {
             self.producer.poll(Duration::ZERO);
-            thread::sleep(Duration::from_micros(300));
+            thread::sleep(NAP);
         }
         if let Some(undelivered) = self.producer.context().take_undelivered() {
             let code = undelivered.code.unwrap_or(Code::Fail);
