@@ -156,9 +156,7 @@ metrics! {
     DEDUP_EVICTED = "catchment_dedup_evicted_total", Kind::Counter, [],
         "Event ids that were forgotten before their time, because there were too many.";
     REGISTRY_REQUESTS = "catchment_registry_requests_total", Kind::Counter, ["outcome"],
-        "Requests to the schema registry by how they ended.";
-    REGISTRY_SECONDS = "catchment_registry_request_seconds", Kind::Histogram(Buckets::Short), [],
-        "Time that a request to the schema registry took.";
+        "Schemas that the registry was asked for, by what came of it.";
     TRACE_SPANS = "catchment_trace_spans_total", Kind::Counter, ["outcome"],
         "Spans that were sent to the receiver of traces, or dropped.";
     KAFKA_BROKERS_UP = "catchment_kafka_brokers_up", Kind::Gauge, ["role", "lane", "client"],

@@ -5,3 +5,4 @@
 pub mod ingest;
 pub mod profile;
 pub mod topology;
+mod trace;

@@ -10,5 +10,6 @@ pub mod lane;
 pub mod log;
 pub mod metrics;
 pub mod process;
+pub mod registry;
 pub mod task;
 pub mod trace;

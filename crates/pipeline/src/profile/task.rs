@@ -3,6 +3,7 @@
 use super::convert;
 use super::fold::{Reaction, Shared};
 use super::stored::{Customer, StoredLedger, unreadable};
+use crate::trace::trace_context;
 use catchment_contracts::{CustomerEvent, headers, watermark, wire};
 use catchment_domain::campaign::{Campaign, Cause, Decision, Ledger, Outcome, Sent, Situation, Timer};
 use catchment_domain::profile::Text;
@@ -69,6 +70,15 @@ pub enum ProfileEffect {
         /// Campaign.
         campaign: String,
     },
+}
+
+/// What a decision comes from.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    /// The event.
+    cause: Cause<'a>,
+    /// The trace that the event belongs to. A timer keeps none: when it fires, that trace is long over.
+    trace: &'a Headers,
 }
 
 /// One partition of the role `profile`.
@@ -210,7 +220,8 @@ impl ProfileTask {
         let ledger = self.ledgers.get(&key).map_or(&nothing, |stored| &stored.0);
         let reaction = shared.react(&event, &customer.profile, ledger, step.now);
         if !reaction.is_empty() {
-            self.carry_out(key, reaction, &Cause::of(&event), step);
+            let trace = trace_context(record.headers);
+            self.carry_out(key, reaction, Origin { cause: Cause::of(&event), trace: &trace }, step);
         }
         Ok(())
     }
@@ -233,7 +244,7 @@ impl ProfileTask {
         &mut self,
         key: NodeKey,
         reaction: Reaction,
-        cause: &Cause<'_>,
+        origin: Origin<'_>,
         step: &mut Step<ProfileEffect>,
     ) {
         let shared = Arc::clone(&self.shared);
@@ -248,12 +259,12 @@ impl ProfileTask {
                 self.timers.set(due, key, token);
             } else if let Some(campaign) = shared.campaigns.get(place) {
                 let decision = campaign.refuse_timer(scope, step.now);
-                self.record(key, campaign, &decision, cause, step);
+                self.record(key, campaign, &decision, origin, step);
             }
         }
         for (place, scope) in reaction.now {
             if let Some(campaign) = shared.campaigns.get(place) {
-                self.decide(key, campaign, scope, cause, cause.occurred_at, step);
+                self.decide(key, campaign, scope, origin, origin.cause.occurred_at, step);
             }
         }
     }
@@ -271,7 +282,8 @@ impl ProfileTask {
             match shared.campaign(&timer.campaign) {
                 Some(campaign) => {
                     let due = campaign.end_of_wait(timer.occurred_at);
-                    self.decide(entry.key, campaign, timer.scope.clone(), &cause, due, step);
+                    let origin = Origin { cause, trace: &Headers::default() };
+                    self.decide(entry.key, campaign, timer.scope.clone(), origin, due, step);
                 }
                 None => step.effects.push(ProfileEffect::Orphaned { campaign: timer.campaign.to_string() }),
             }
@@ -283,7 +295,7 @@ impl ProfileTask {
         key: NodeKey,
         campaign: &Campaign,
         scope: Text,
-        cause: &Cause<'_>,
+        origin: Origin<'_>,
         due: Millis,
         step: &mut Step<ProfileEffect>,
     ) {
@@ -291,7 +303,7 @@ impl ProfileTask {
         let decision = {
             let profile = self.customers.get(&key).map_or(&nobody, |customer| &customer.profile);
             let ledger = self.ledgers.get(&key).map_or(&nothing, |stored| &stored.0);
-            let situation = Situation { key, profile, ledger, cause: *cause, due, now: step.now };
+            let situation = Situation { key, profile, ledger, cause: origin.cause, due, now: step.now };
             campaign.decide(scope, &situation)
         };
         if let Some(trigger) = &decision.trigger {
@@ -300,10 +312,10 @@ impl ProfileTask {
                 scope: decision.scope.clone(),
                 trigger_id: Text::from(trigger.id.as_str()),
                 at: decision.decided_at,
-                occurred_at: cause.occurred_at,
+                occurred_at: origin.cause.occurred_at,
             });
         }
-        self.record(key, campaign, &decision, cause, step);
+        self.record(key, campaign, &decision, origin, step);
     }
 
     fn record(
@@ -311,19 +323,21 @@ impl ProfileTask {
         key: NodeKey,
         campaign: &Campaign,
         decision: &Decision,
-        cause: &Cause<'_>,
+        Origin { cause, trace }: Origin<'_>,
         step: &mut Step<ProfileEffect>,
     ) {
         let settings = &self.shared.settings;
         let name = campaign.name();
-        step.emit(settings.decisions, self.partition, &key.0, |out| {
+        let to = step.to(settings.decisions, self.partition);
+        step.outbox.push_with(to, Some(&key.0), trace.clone(), |out| {
             wire::write_header(out, settings.schemas.campaign_decision);
-            convert::wire_decision(name, key, cause, decision).encode(out);
+            convert::wire_decision(name, key, &cause, decision).encode(out);
         });
         let nobody = Profile::default();
         let profile = self.customers.get(&key).map_or(&nobody, |customer| &customer.profile);
-        if let Some(trigger) = convert::wire_trigger(name, key, cause, decision, profile) {
-            step.emit(settings.triggers, self.partition, &key.0, |out| {
+        if let Some(trigger) = convert::wire_trigger(name, key, &cause, decision, profile) {
+            let to = step.to(settings.triggers, self.partition);
+            step.outbox.push_with(to, Some(&key.0), trace.clone(), |out| {
                 wire::write_header(out, settings.schemas.campaign_trigger);
                 trigger.encode(out);
             });

@@ -1,3 +1,5 @@
+mod trace;
+
 use super::*;
 use catchment_contracts::wire::{self, SchemaIds};
 use catchment_contracts::{

@@ -162,9 +162,13 @@ fn a_lane_on_kafka_shows_its_brokers() {
         settings.statistics = Some((sink("profile", 2, lane_health.clone()), Duration::from_millis(500)));
         let mut lane = KafkaLane::join(settings).unwrap();
         let (mut batch, mut read, start) = (Batch::default(), 0, Instant::now());
-        let heard = || value_of(&handle.render(), names::KAFKA_RECEIVED_BYTES, &[("client", "reader")]);
-        // All is read, and the statistics have come.
-        while read < 7 || heard() == 0.0 {
+        // All is read, and the statistics of all three have come.
+        let heard = |page: &str| {
+            ["member", "reader", "producer"]
+                .iter()
+                .all(|client| page.contains(&format!("client=\"{client}\"")))
+        };
+        while read < 7 || !heard(&handle.render()) {
             assert!(start.elapsed() < patience, "{read} read\n{}", handle.render());
             lane.poll(&BatchLimits::default(), &mut batch).unwrap();
             read += batch.len();

@@ -3,6 +3,7 @@
 use super::{IngestEffect, Input, Outputs, ROLE, SettingsError, Source};
 use crate::ingest::check::name_of;
 use crate::ingest::map::Mapped;
+use crate::trace::trace_context;
 use catchment_contracts::dead_letter::{DeadLetter, ErrorCode, FieldError};
 use catchment_contracts::headers;
 use catchment_contracts::wire::{SchemaIds, write_header};
@@ -88,17 +89,6 @@ impl Route<'_, '_> {
             }
         }
     }
-}
-
-/// The trace that a record belongs to goes on with what was made of it.
-fn trace_context(headers: &Headers) -> Headers {
-    let mut kept = Headers::default();
-    for name in [headers::TRACEPARENT, headers::TRACESTATE] {
-        if let Some(value) = headers.get(name) {
-            kept.push(name, value);
-        }
-    }
-    kept
 }
 
 /// A record that can't be taken.
