@@ -219,11 +219,15 @@ pub(crate) fn drive(lanes: &mut [&mut KafkaLane], until: impl Fn(&[&mut KafkaLan
 pub(crate) fn wanted(name: &str, partitions: u32) -> WantedTopic {
     WantedTopic {
         name: name.to_owned(),
-        partitions: Some(partitions),
+        is_theirs: false,
+        partitions: Some(PartitionCount::Exactly(partitions)),
         replication: Some(1),
         cleanup: None,
         retention: None,
         timestamps: None,
         min_insync: None,
+        segment: None,
+        compaction_lag: None,
+        largest_batch: None,
     }
 }
