@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    ContractsCommand, DlqCommand, LagArgs, LoadArgs, OffsetsCommand, ReadArgs, RunArgs, TopicsCommand,
+    ContractsCommand, DlqCommand, HealthArgs, LagArgs, LoadArgs, OffsetsCommand, ReadArgs, RunArgs,
+    TopicsCommand,
 };
 use crate::config::{LogFormat, LogLevel};
 
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Load(LoadArgs),
     /// Show how far each role is behind its input
     Lag(LagArgs),
+    /// Ask a process that runs roles whether it is well; for the health check of a container
+    Health(HealthArgs),
     /// Move a role's place in its input
     #[command(subcommand)]
     Offsets(OffsetsCommand),
@@ -129,7 +132,7 @@ fn rfc3339(text: &str) -> Result<String, String> {
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Try it", &["demo", "sandbox"]),
     ("Check it", &["config", "contracts", "topics"]),
-    ("Run it", &["run", "lag", "read", "load", "dlq", "offsets"]),
+    ("Run it", &["run", "lag", "read", "load", "dlq", "offsets", "health"]),
     ("Set up", &["completions"]),
 ];
 

@@ -3,6 +3,7 @@
 mod config;
 mod contracts;
 mod dlq;
+mod health;
 mod lag;
 mod load;
 mod offsets;
@@ -13,6 +14,7 @@ mod topics;
 
 pub(crate) use contracts::ContractsCommand;
 pub(crate) use dlq::DlqCommand;
+pub(crate) use health::HealthArgs;
 pub(crate) use lag::LagArgs;
 pub(crate) use load::LoadArgs;
 pub(crate) use offsets::OffsetsCommand;
@@ -46,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Topics(command) => topics::run(&mut Out::stdout(), &command),
         Command::Dlq(command) => dlq::run(&mut Out::stdout(), &command),
         Command::Lag(args) => lag::run(&mut Out::stdout(), &args),
+        Command::Health(args) => health::run(&args),
         Command::Read(args) => read::run(&mut Out::stdout(), &args),
         Command::Load(args) => load::run(&mut Out::stdout(), &args),
         Command::Offsets(command) => offsets::run(&mut Out::stdout(), &command),

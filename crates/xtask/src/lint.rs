@@ -80,13 +80,18 @@ impl Lint {
         let mut passed = true;
         for (name, tool, check) in CHECKS {
             say(&format!("{name}\n"))?;
-            let outcome = tool.find().map_or_else(
-                || Ok(Outcome::LeftOut(format!("{} ({})", tool.name, tool.source))),
-                |path| {
-                    check(&path, root).map(|passed| if passed { Outcome::Passed } else { Outcome::Failed })
+            let outcome = match tool.find() {
+                None => Outcome::LeftOut(format!("{} ({})", tool.name, tool.source)),
+                Some(path) => match check(&path, root) {
+                    Ok(true) => Outcome::Passed,
+                    Ok(false) => Outcome::Failed,
+                    // The others are still worth to know.
+                    Err(error) => {
+                        say(&format!("error: {error:#}\n"))?;
+                        Outcome::Failed
+                    }
                 },
-            );
-            let outcome = outcome.with_context(|| format!("cannot check {name}"))?;
+            };
             passed &= is_fine(&outcome, ci && tool.in_ci);
             self.said.push(match outcome {
                 Outcome::Passed => format!("{name} passed"),

@@ -126,6 +126,9 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
+# Tests write records with old times, which retention would take away while they are read.
+log.retention.check.interval.ms=3600000
+log.initial.task.delay.ms=3600000
 # A broker that was killed is let in again only when its session has ended.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
