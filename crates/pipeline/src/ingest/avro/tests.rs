@@ -138,12 +138,7 @@ fn a_foreign_schema_needs_the_names_of_the_json_form_alone() {
     let schemas = Always(Lookup::Known(schema.into()));
     let mut datum = b"\x02\x1cProduct Viewed\x06m-1\x06u-1".to_vec();
     // 2026-03-05T09:00:00Z in microseconds, zig-zag.
-    let mut micros = (ARRIVAL * 1_000).cast_unsigned() << 1;
-    while micros >= 0x80 {
-        datum.push((micros & 0x7f) as u8 | 0x80);
-        micros >>= 7;
-    }
-    datum.push(micros as u8);
+    datum.extend_from_slice(&[0x80, 0x90, 0x8d, 0x95, 0xe5, 0x90, 0xa6, 0x06]);
     datum.extend_from_slice(b"\x06run\x04\x2e\xdb\x04\x00");
     let told = tell(Mapping::Segment, None, &with_id(1, &datum), &schemas).unwrap();
     let event = told.event();
