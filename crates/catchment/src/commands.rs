@@ -6,8 +6,8 @@ mod dlq;
 mod lag;
 mod load;
 mod offsets;
-mod operator;
 mod read;
+mod operator;
 mod run;
 mod topics;
 
