@@ -13,7 +13,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use catchment_connectors::registry::Registry;
+use catchment_connectors::registry::{Patience, Registry, RegistrySchemas};
+use catchment_contracts::schemas::Schemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_pipeline::ingest;
@@ -55,6 +56,8 @@ struct Parts {
     definitions: Definitions,
     secret: KeySecret,
     schemas: SchemaIds,
+    /// Of Avro sources; one cache for all lanes.
+    source_schemas: Arc<dyn Schemas>,
 }
 
 /// Runs roles until a signal asks to stop.
@@ -91,7 +94,8 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         stop: stop.clone(),
         config,
     });
-    let parts = Parts { topology: Arc::new(topology), definitions, secret, schemas };
+    let source_schemas = Arc::new(RegistrySchemas::new(registry, Patience::default()));
+    let parts = Parts { topology: Arc::new(topology), definitions, secret, schemas, source_schemas };
     let lanes = start(&plan, &args.roles, parts)?;
     while !stop.requested() {
         thread::sleep(Duration::from_millis(100));
@@ -140,7 +144,7 @@ fn schemas(registry: &Registry) -> Answer<SchemaIds> {
 /// Starts the lanes of the roles.
 fn start(plan: &Arc<Plan>, roles: &[RoleName], parts: Parts) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let wanted = |role| roles.is_empty() || roles.contains(&role);
-    let Parts { topology, definitions, secret, schemas } = parts;
+    let Parts { topology, definitions, secret, schemas, source_schemas } = parts;
     let config = &plan.config;
     let event_clock = config.clock == Clock::Event;
     let mut lanes = Vec::new();
@@ -148,7 +152,8 @@ fn start(plan: &Arc<Plan>, roles: &[RoleName], parts: Parts) -> anyhow::Result<V
         let clock = if event_clock { ingest::Clock::Event } else { ingest::Clock::Wall };
         for index in 0..config.lanes.ingest {
             let sources = wiring::sources(config)?;
-            let role = Ingest::new(Arc::clone(&topology), sources, secret.clone(), schemas, clock);
+            let ids = (schemas, Arc::clone(&source_schemas));
+            let role = Ingest::new(Arc::clone(&topology), sources, secret.clone(), ids, clock);
             lanes.push(spawn(role, plan, index)?);
         }
     }

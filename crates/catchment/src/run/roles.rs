@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catchment_contracts::schemas::BuiltinSchemas;
+use catchment_contracts::schemas::Schemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_pipeline::ingest::{Clock, IngestEffect, IngestSettings, IngestTask, SourceSpec};
@@ -56,20 +56,22 @@ pub(super) struct Ingest {
     sources: Vec<SourceSpec>,
     secret: KeySecret,
     schemas: SchemaIds,
+    source_schemas: Arc<dyn Schemas>,
     clock: Clock,
     counts: IngestCounts,
 }
 
 impl Ingest {
+    /// `schemas` are the ids of our own, and where those of Avro sources are found.
     pub(super) fn new(
         topology: Arc<Topology>,
         sources: Vec<SourceSpec>,
         secret: KeySecret,
-        schemas: SchemaIds,
+        (schemas, source_schemas): (SchemaIds, Arc<dyn Schemas>),
         clock: Clock,
     ) -> Self {
         let counts = IngestCounts::new(sources.iter().map(|source| source.name.clone()).collect());
-        Ingest { topology, sources, secret, schemas, clock, counts }
+        Ingest { topology, sources, secret, schemas, source_schemas, clock, counts }
     }
 
     /// The raw topics, each once.
@@ -112,7 +114,7 @@ impl Role for Ingest {
             sources: self.sources.clone(),
             secret: self.secret.clone(),
             schemas: self.schemas,
-            source_schemas: Arc::new(BuiltinSchemas),
+            source_schemas: Arc::clone(&self.source_schemas),
             clock: self.clock,
             inputs: inputs.to_vec(),
         };

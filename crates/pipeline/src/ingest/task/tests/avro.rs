@@ -79,7 +79,7 @@ impl AvroBench {
     }
 
     fn process(&mut self, headers: &[(&str, &[u8])], value: &[u8]) -> Result<(), Unreadable> {
-        self.with(headers, Some(value), |task, record, step| task.process(record, step))
+        self.with(headers, Some(value), Task::process)
     }
 }
 
