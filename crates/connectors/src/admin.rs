@@ -133,7 +133,7 @@ pub fn serve(address: SocketAddr, pages: &[Page]) -> Result<AdminServer, AdminEr
     let (stop, stopped) = watch::channel(false);
     let work = move || runtime.block_on(run(listener, router, stopped));
     let thread = thread::Builder::new().name("admin".to_owned()).spawn(work).map_err(AdminError::Start)?;
-    tracing::info!(%address, "admin server listens");
+    tracing::debug!(%address, "admin server listens");
     Ok(AdminServer { address, stop, thread: Some(thread) })
 }
 

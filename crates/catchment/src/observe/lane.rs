@@ -211,7 +211,7 @@ impl LaneObserver {
     /// The span that the lane's thread is in, so that each of its log lines names the lane.
     #[must_use]
     pub fn log_span(&self) -> tracing::Span {
-        tracing::error_span!("lane", role = self.role, lane = self.index)
+        tracing::error_span!("lane", role = self.role, lane = %self.index)
     }
 
     /// A step begins now.
