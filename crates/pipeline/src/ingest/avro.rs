@@ -99,7 +99,7 @@ pub fn transcode(
 
 fn no_schema(bytes: &[u8], error: WireError) -> Verdict {
     let actual = match error {
-        WireError::BadMagic { found: b'{' } => {
+        _ if bytes.first() == Some(&b'{') => {
             "the byte 0x7b, as before JSON: is the source's `format` `json`?".to_owned()
         }
         WireError::BadMagic { found } => format!("the byte 0x{found:02x}"),

@@ -72,6 +72,7 @@ fn a_record_that_names_no_schema_is_refused() {
     for (header, value, actual) in [
         (None, &b""[..], "0 bytes"),
         (None, &[0, 0, 0, 1], "4 bytes"),
+        (None, b"{}", "the byte 0x7b, as before JSON: is the source's `format` `json`?"),
         (None, b"{\"contact_id\":1}", "the byte 0x7b, as before JSON: is the source's `format` `json`?"),
         (None, b"Obj\x01....", "the byte 0x4f"),
         (Some(&[9][..]), CONTACT, "a header in another form"),
