@@ -2,12 +2,12 @@
 
 use crate::process::Process;
 use crate::support::{catchment, finished, root};
-use catchment_connectors::kafka::{Cluster, TopicAdmin};
+use crate::wait::PATIENCE;
+use catchment_connectors::kafka::{Cluster, RawProducer, RawRecord, TopicAdmin};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 use tempfile::TempDir;
 use xtask::services::{Broker, BrokerOptions};
 
@@ -127,10 +127,35 @@ impl Deployment {
         self.done(&["load", "--input", data.to_str().unwrap()]);
     }
 
+    /// Sends a record as upstream does, to partition 0.
+    pub(crate) fn send(&self, topic: &str, headers: &[(&str, &str)], value: &[u8]) {
+        let producer = RawProducer::new(&self.cluster()).unwrap();
+        let headers: Vec<(&str, &[u8])> =
+            headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let record = RawRecord {
+            topic,
+            partition: Some(0),
+            value: Some(value),
+            headers: &headers,
+            ..RawRecord::default()
+        };
+        producer.send(&record).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// URL of the registry.
+    pub(crate) fn registry(&self) -> String {
+        let url = self.environment.iter().find(|(name, _)| name == "CATCHMENT__REGISTRY__URL");
+        url.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
+    fn cluster(&self) -> Cluster {
+        Cluster { brokers: self.broker.address(), ..Cluster::default() }
+    }
+
     /// Deletes the records of a partition before that offset, as retention would.
     pub(crate) fn forget(&self, topic: &str, partition: u32, before: u64) {
-        let cluster = Cluster { brokers: self.broker.address(), ..Cluster::default() };
-        let admin = TopicAdmin::new(&cluster, Duration::from_secs(20)).unwrap();
+        let admin = TopicAdmin::new(&self.cluster(), PATIENCE).unwrap();
         admin.delete_records(topic, partition, before).unwrap();
     }
 

@@ -3,13 +3,16 @@
 
 #![cfg(test)]
 
+mod avro;
 mod deployment;
 mod gate;
 mod groups;
 mod process;
+mod secured;
 mod shop;
 #[path = "../all/support.rs"]
 #[allow(dead_code)]
 mod support;
+mod traces;
 mod wait;
 mod worlds;

@@ -9,12 +9,12 @@ use xtask::services::BrokerOptions;
 
 /// Waits until `/readyz` is red, and says that text.
 #[track_caller]
-fn not_ready(process: &Process, because: &str) {
+pub(crate) fn not_ready(process: &Process, because: &str) {
     let red = || process.get("/readyz").filter(|(status, body)| *status == 503 && body.contains(because));
     until(red, || format!("{:?}\n{}", process.get("/readyz"), process.text()));
 }
 
-fn alive(process: &Process) {
+pub(crate) fn alive(process: &Process) {
     assert_eq!(process.get("/healthz").unwrap().0, 200, "{}", process.text());
 }
 
@@ -110,4 +110,24 @@ fn a_gap_in_the_input_stops_its_partition_until_somebody_skips_it() {
     let process = deployment.run("one", &[], &[]);
     drained(&process);
     assert_eq!(process.metric("catchment_partition_held", &[]), 0.0);
+}
+
+#[test]
+fn a_dead_letter_above_the_limit_holds_its_partition_and_the_others_go_on() {
+    let Some(deployment) = Deployment::new("too_large") else { return };
+    // Below what a record of the source may be, and what the topic takes.
+    let limit = ("KAFKA__MAX_RECORD", "64KiB");
+    let process = deployment.run("one", &[], &[limit]);
+    process.ready();
+    deployment.send("behaviour.events", &[], format!("{{\"type\":\"{}\"}}", "x".repeat(100_000)).as_bytes());
+    let held = || process.metric("catchment_partition_held", &["behaviour.events", "too_large"]);
+    until(|| (held() == 1.0).then_some(()), || process.text());
+    let contact = br#"{"contact_id":"C-1","updated_at":"2026-03-01T00:00:00Z","email":"a@example.com"}"#;
+    deployment.send("crm.contacts", &[("catchment.source", "crm_contacts")], contact);
+    let events = || deployment.read("customer.events").len() + deployment.read("dlq.crm_contacts").len();
+    until(|| (events() == 1).then_some(()), || process.text());
+    drop(process);
+    // With room for it, it becomes the dead letter that it is.
+    let process = deployment.run("one", &[], &[]);
+    until(|| (deployment.read("dlq.behaviour").len() == 1).then_some(()), || process.text());
 }
