@@ -110,6 +110,7 @@ pub fn cases<H: Harness>() -> Vec<Case<H>> {
         restoring::restore_waits_behind_an_open_transaction,
         restoring::restore_does_not_disturb_polling,
         restoring::restore_in_slices_gives_the_same_records,
+        restoring::a_restore_that_retention_overtook_is_told_so,
     ]
 }
 

@@ -88,3 +88,27 @@ pub(super) fn restore_in_slices_gives_the_same_records<H: Harness>(h: &mut H) ->
     assert_eq!(end.position, NextOffset(5));
     Ok(())
 }
+
+pub(super) fn a_restore_that_retention_overtook_is_told_so<H: Harness>(h: &mut H) -> Result<(), LogError> {
+    for value in ["1", "2", "3", "4"] {
+        say(h, 0, value)?;
+    }
+    let mut lane = h.lane("one", &[at(IN, 1)])?;
+    h.delete_before(0, 3)?;
+    let (position, mut batch, mut attempt) = (NextOffset(1), Batch::default(), 0);
+    let gap = LogError::OutOfRange { at: at(IN, 0), position, earliest: NextOffset(3) };
+    loop {
+        match lane.restore(at(IN, 0), position, &LIMITS, &mut batch) {
+            Err(error) => {
+                assert_eq!(error, gap);
+                break;
+            }
+            Ok(read) => assert_eq!((read.position, batch.len()), (position, 0), "passed over"),
+        }
+        attempt += 1;
+        assert!(h.wait(attempt), "not told");
+    }
+    let (values, _) = restore(h, &mut lane, at(IN, 0), &LIMITS)?;
+    assert_eq!(values, ["4"], "it can begin anew");
+    Ok(())
+}

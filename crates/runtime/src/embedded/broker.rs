@@ -329,7 +329,10 @@ impl Broker {
     ) -> Result<Restoring, LogError> {
         batch.clear();
         let partition = self.partition(at)?;
-        let mut position = from;
+        let (mut position, earliest) = (from, partition.earliest());
+        if position < earliest {
+            return Err(LogError::OutOfRange { at, position, earliest });
+        }
         loop {
             let (offset, stored) = match partition.next_visible(position) {
                 Ok(found) => found,

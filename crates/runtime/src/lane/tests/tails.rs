@@ -1,6 +1,7 @@
 //! How far behind a lane says it is.
 
-use super::toy::{IN, World, partition};
+use super::hooked::Hooked;
+use super::toy::{IN, Sums, World, partition};
 use super::*;
 use crate::embedded::Fault;
 use crate::lane::Tail;
@@ -83,9 +84,22 @@ fn what_is_fetched_and_not_processed_is_left() {
     world.say(1, 20, [1, 7, 5, 0]);
     let log = world.log.lane("toy", "toy-0", &[partition(IN, 0), partition(IN, 1)]).unwrap();
     let config = LaneConfig { limits: BatchLimits { records: 1, bytes: 1_000 }, order: Order::Arrival };
-    let tasks = vec![super::toy::Sums::new(0)];
-    let mut lane = Lane::new(log, tasks, |_| Some(0), config).unwrap();
+    let mut lane = Lane::new(log, vec![Sums::new(0)], |_| Some(0), config).unwrap();
     lane.step(None, &mut no_effects).unwrap();
     let caught_up: Vec<bool> = lane.tails().unwrap().iter().map(|tail| tail.caught_up).collect();
     assert_eq!(caught_up, [true, false]);
+}
+
+#[test]
+fn nothing_is_caught_up_while_the_outcome_of_a_commit_is_open() {
+    let world = World::new();
+    world.say(0, 10, [1, 7, 5, 0]);
+    let inner = world.log.lane("toy", "toy-0", &[partition(IN, 0)]).unwrap();
+    let log = Hooked { inner, failures: 1, before_poll: |_| {} };
+    let mut lane = Lane::new(log, vec![Sums::new(0)], |_| Some(0), LaneConfig::default()).unwrap();
+    world.log.fail_commit("toy-0", Fault::LostAnswer);
+    assert!(lane.step(None, &mut no_effects).is_err());
+    assert!(!lane.tails().unwrap()[0].caught_up, "the record may come again");
+    assert!(lane.step(None, &mut no_effects).unwrap().committed);
+    assert!(lane.tails().unwrap()[0].caught_up);
 }
