@@ -80,6 +80,10 @@ impl<L: Log> Log for Timed<L> {
         self.log.set_poll_wait(wait);
     }
 
+    fn set_hurry(&mut self, hurry: bool) {
+        self.log.set_hurry(hurry);
+    }
+
     /// Not timed: what is waited for here is no part of a step.
     fn await_records(&mut self) -> Result<bool, LogError> {
         self.log.await_records()
