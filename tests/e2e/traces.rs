@@ -66,8 +66,9 @@ fn a_sampled_record_links_the_steps_that_take_it_and_is_followed_to_its_trigger(
     let mut steps: Vec<Span> = Vec::new();
     let both = || {
         steps.extend(spans.try_iter());
-        let of = |topic: &str| steps.iter().find(|span| span.name.contains(topic)).cloned();
-        of("behaviour.events").zip(of("customer.events"))
+        let of =
+            |group: &str| steps.iter().find(|span| format!("{:?}", span.attributes).contains(group)).cloned();
+        of("awesomeshoes.ingest").zip(of("awesomeshoes.profile"))
     };
     let (ingest, profile) = until(both, || process.text());
     for span in [ingest, profile] {

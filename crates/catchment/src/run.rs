@@ -25,6 +25,7 @@ use crate::commands::{Role as RoleName, RunArgs};
 use crate::config::{Clock, Config};
 use crate::definitions::Definitions;
 use crate::observe::health::{Health, World};
+use crate::observe::registry::RegistryCounts;
 use crate::observe::trace::Traces;
 use crate::preflight::PreflightError;
 use crate::stop::Stop;
@@ -95,9 +96,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         config,
     });
     let source_schemas = Arc::new(RegistrySchemas::new(registry, Patience::default()));
+    let (cache, mut counts) = (RegistrySchemas::clone(&source_schemas), RegistryCounts::new());
     let parts = Parts { topology: Arc::new(topology), definitions, secret, schemas, source_schemas };
     let lanes = start(&plan, &args.roles, parts)?;
     while !stop.requested() {
+        counts.tell(cache.counts());
         thread::sleep(Duration::from_millis(100));
     }
     tracing::info!("stopping: each lane finishes its step");

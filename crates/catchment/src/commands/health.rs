@@ -50,7 +50,8 @@ fn ask(address: &str, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect_timeout(&socket, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    // In one piece: a formatted write to a socket is one packet a part.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     stream.take(LIMIT).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

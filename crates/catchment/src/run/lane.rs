@@ -43,6 +43,9 @@ const IDLE: Duration = Duration::from_millis(100);
 /// As [`IDLE`], of lanes that read in order of arrival: they wait for each empty partition in turn.
 const IDLE_BY_ARRIVAL: Duration = Duration::from_millis(10);
 
+/// Longest wait between two attempts: what a lane is late at most once its trouble is over.
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// The wait of a lane that has to ask again at once.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -79,7 +82,7 @@ impl<R: Role> Worker<R> {
         let name = LaneName { role: R::NAME, index, group, inputs, topics };
         let health = plan.health.lane(R::NAME, index);
         let observer = LaneObserver::new(&name, health, plan.traces.as_ref());
-        let trouble = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+        let trouble = Backoff::new(Duration::from_millis(200), LONGEST);
         Worker { role, plan, index, observer, trouble }
     }
 

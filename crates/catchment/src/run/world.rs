@@ -32,7 +32,7 @@ pub(super) fn wait_for<T>(
     stop: &Stop,
     mut ask: impl FnMut() -> Answer<T>,
 ) -> anyhow::Result<Option<T>> {
-    let mut trouble = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
+    let mut trouble = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
     let mut waiting = None;
     while !stop.requested() {
         match ask() {

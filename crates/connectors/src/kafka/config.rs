@@ -135,12 +135,20 @@ impl Cluster {
     }
 }
 
+/// The longest wait before a broker is connected to again: 10 s by default, which a lane would be late after an outage.
+const RECONNECT: (&str, &str) = ("reconnect.backoff.max.ms", "2000");
+
 /// `fetch.queue.backoff.ms` is 1000 by default, which starves a fast reader once its queue was full.
-const CONSUMER: [(&str, &str); 3] =
-    [("fetch.queue.backoff.ms", "5"), ("fetch.wait.max.ms", "100"), ("queued.min.messages", "100000")];
+const CONSUMER: [(&str, &str); 4] = [
+    ("fetch.queue.backoff.ms", "5"),
+    ("fetch.wait.max.ms", "100"),
+    ("queued.min.messages", "100000"),
+    RECONNECT,
+];
 
 /// With the default of 100 ms, every transaction that meets the markers of the one before waits that long.
-const PRODUCER: [(&str, &str); 5] = [
+const PRODUCER: [(&str, &str); 6] = [
+    RECONNECT,
     ("retry.backoff.ms", "10"),
     ("linger.ms", "1"),
     ("batch.size", "262144"),
