@@ -30,7 +30,7 @@ fn keys() -> Vec<String> {
     let node_keys =
         (0..100u32).map(|number| *number.to_string().as_bytes().repeat(16).first_chunk::<16>().unwrap());
     let mut keys: Vec<String> = node_keys.map(|key| hex(&key)).collect();
-    keys.extend((1..40usize).map(|length| hex(&vec![255 - length as u8; length])));
+    keys.extend((1..40u8).map(|length| hex(&vec![255 - length; usize::from(length)])));
     keys
 }
 

@@ -308,7 +308,9 @@ impl<L: Log, T: Task> Lane<L, T> {
     fn collect_offsets(&mut self) {
         self.sent.clear();
         let all = self.recommit;
-        let chosen = self.inputs.iter().filter(|input| input.has_moved() || all && input.has_offset());
+        let chosen = self.inputs.iter().filter(|input| {
+            input.has_moved() || all && input.can_repeat(self.slots[input.task].is_running())
+        });
         self.sent.extend(chosen.map(|input| (input.at, input.next)));
         for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.is_running()) {
             let of_task = || self.inputs.iter().filter(|input| input.task == index && input.has_offset());

@@ -310,7 +310,9 @@ impl LaneObserver {
             self.lag(tail.at, left);
         }
         self.lagging = tails.iter().map(|tail| tail.at).collect();
-        self.health.kafka_answered();
+        if !tails.is_empty() {
+            self.health.kafka_answered();
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "metrics are floating-point numbers")]

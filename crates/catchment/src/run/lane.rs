@@ -35,13 +35,19 @@ const RETRY: Duration = Duration::from_millis(500);
 const RECOMMIT: Duration = Duration::from_secs(3_600);
 
 /// Longest wait for a place in the group.
-const JOIN: Duration = Duration::from_secs(45);
+const JOIN: Duration = Duration::from_secs(15);
 
 /// Longest wait for the first record of a step, which ends with the record.
 const IDLE: Duration = Duration::from_millis(100);
 
 /// As [`IDLE`], of lanes that read in order of arrival: they wait for each empty partition in turn.
 const IDLE_BY_ARRIVAL: Duration = Duration::from_millis(10);
+
+/// A turn that has nothing to do takes at least so long.
+const BREATH: Duration = Duration::from_millis(2);
+
+/// A lane that lived so long was well.
+const WELL: Duration = Duration::from_secs(60);
 
 /// Longest wait between two attempts: what a lane is late at most once its trouble is over.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -58,6 +64,8 @@ pub(super) struct Worker<R: Role> {
     observer: LaneObserver,
     /// Since when the current trouble lasts, and how long to wait until the next attempt.
     trouble: Backoff,
+    /// How long to wait until the next lane is made. A life that ends soon after it began was no success.
+    rebuilds: Backoff,
 }
 
 /// Why a lane is to be made anew.
@@ -83,7 +91,8 @@ impl<R: Role> Worker<R> {
         let health = plan.health.lane(R::NAME, index);
         let observer = LaneObserver::new(&name, health, plan.traces.as_ref());
         let trouble = Backoff::new(Duration::from_millis(200), LONGEST);
-        Worker { role, plan, index, observer, trouble }
+        let rebuilds = Backoff::new(Duration::from_millis(200), LONGEST);
+        Worker { role, plan, index, observer, trouble, rebuilds }
     }
 
     /// Works until the process is asked to stop. Never gives up: whatever goes wrong, the lane is made anew.
@@ -92,12 +101,18 @@ impl<R: Role> Worker<R> {
         let _entered = span.enter();
         while !self.plan.stop.requested() {
             // A panic is a bug; it costs this lane's state, which is restored, and not the process.
+            let begun = Instant::now();
             let life = panic::catch_unwind(AssertUnwindSafe(|| self.life()));
             let life =
                 life.unwrap_or_else(|_| Err(Broken::by(Restart::Panicked, anyhow::anyhow!("panicked"))));
             match life {
                 Ok(()) => break,
-                Err(broken) => self.mourn(&broken),
+                Err(broken) => {
+                    if begun.elapsed() > WELL {
+                        self.rebuilds.reset();
+                    }
+                    self.mourn(&broken);
+                }
             }
         }
         self.observer.health().set(State::Stopped { reason: "asked to stop".to_owned() });
@@ -112,9 +127,9 @@ impl<R: Role> Worker<R> {
         self.observer.tails(&[]);
         let waiting_for = matches!(why, Restart::Kafka | Restart::Denied).then_some(World::Kafka);
         self.observer.health().set(State::Starting { waiting_for });
-        let wait = self.trouble.next_wait();
-        if self.trouble.is_worth_saying() {
-            let (attempts, why) = (self.trouble.attempts(), why.as_str());
+        let wait = self.rebuilds.next_wait();
+        if self.rebuilds.is_worth_saying() {
+            let (attempts, why) = (self.rebuilds.attempts(), why.as_str());
             tracing::error!(why, attempts, "the lane is made anew: {error:#}");
         }
         self.nap(wait);
@@ -162,7 +177,7 @@ impl<R: Role> Worker<R> {
 
     fn join(&mut self) -> Result<Seated<R>, Broken> {
         let settings = self.settings().map_err(|error| Broken::by(Restart::Kafka, error))?;
-        if self.trouble.attempts() == 0 {
+        if self.rebuilds.attempts() == 0 {
             self.observer.health().set(State::Joining);
         }
         self.observer.health().away(settings.join_timeout);
@@ -244,7 +259,14 @@ impl<R: Role> Worker<R> {
     }
 
     fn restore(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
-        let restored = seated.lane.restore_some()?;
+        let restored = match seated.lane.restore_some() {
+            // Tasks that have their state go on.
+            Err(LaneError::Log(LogError::Retry { reason })) => {
+                tracing::debug!("the state is not read on: {reason}");
+                return Ok(());
+            }
+            restored => restored?,
+        };
         self.observer.restoring(seated.lane.restoring());
         match restored {
             Restored::Done => {
@@ -282,6 +304,9 @@ impl<R: Role> Worker<R> {
     fn pace(&self, report: &StepReport, started: Instant) {
         if report.aborted.is_some() {
             thread::sleep(NAP);
+        } else if report.is_idle() {
+            // A poll waits for records; where it did not, what is there can't be read yet.
+            thread::sleep(BREATH.saturating_sub(started.elapsed()));
         } else if !report.is_idle() && !report.full {
             thread::sleep(self.plan.commit_interval.saturating_sub(started.elapsed()));
         }
@@ -292,9 +317,11 @@ impl<R: Role> Worker<R> {
         if seated.schedule.tails.is_due() {
             self.ask_for_tails(seated)?;
             self.see_held(seated);
-            let mut size = StateSize::default();
-            seated.lane.tasks().for_each(|task| R::measure(task.inner(), &mut size));
-            self.observer.holds(size);
+            if R::HAS_STATE {
+                let mut size = StateSize::default();
+                seated.lane.tasks().for_each(|task| R::measure(task.inner(), &mut size));
+                self.observer.holds(size);
+            }
         }
         if !seated.held.is_empty() && seated.schedule.retry.is_due() {
             seated.lane.retry()?;
@@ -308,12 +335,20 @@ impl<R: Role> Worker<R> {
     /// Where the inputs end: for the lag, and for tasks whose time goes on while nothing comes.
     fn ask_for_tails(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
         let asked_at = wall_clock();
-        let tails = seated.lane.tails()?;
+        let tails = match seated.lane.tails() {
+            Ok(tails) => tails,
+            // Not known now. Steps go on: one broker that does not answer must not keep the others waiting.
+            Err(LaneError::Log(LogError::Retry { reason })) => {
+                tracing::debug!("the ends of the inputs are not known: {reason}");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         self.observer.tails(&tails);
         if self.plan.config.clock == Clock::Wall {
             let Seated { lane, numbers, .. } = seated;
             for (number, task) in numbers.iter().zip(lane.tasks_mut()) {
-                for tail in tails.iter().filter(|tail| tail.caught_up && tail.at.partition == *number) {
+                for tail in tails.iter().filter(|tail| tail.complete && tail.at.partition == *number) {
                     R::caught_up(task.inner_mut(), tail.at, asked_at);
                 }
             }

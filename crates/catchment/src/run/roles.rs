@@ -1,5 +1,6 @@
 //! What differs between the roles of a lane.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use catchment_contracts::schemas::Schemas;
@@ -41,6 +42,9 @@ pub(super) trait Role: Send + 'static {
 
     /// A step is committed and its effects are taken.
     fn step_done(&mut self) {}
+
+    /// Whether its tasks have state, whose size is worth telling.
+    const HAS_STATE: bool;
 
     /// Adds how much state a task holds.
     fn measure(_task: &Self::Task, _size: &mut StateSize) {}
@@ -88,13 +92,15 @@ impl Role for Ingest {
 
     const NAME: &'static str = "ingest";
 
-    /// The one with the most partitions, so that every partition of the others has its number dealt out, too.
+    const HAS_STATE: bool = false;
+
+    /// The one with the most partitions, so that every partition of the others has its number dealt out, too; of several
+    /// the first by name. Every lane of the group must choose the same one: while it changes, because another raw topic
+    /// has the most partitions now, old and new processes must not run side by side.
     fn topic(&self) -> TopicId {
-        let partitions = |topic: &TopicId| self.topology.table.spec(*topic).partitions;
-        let topics = self.topics();
-        let most = topics.iter().map(partitions).max().unwrap_or(0);
-        // The first of them: every lane must choose the same one.
-        topics.into_iter().find(|topic| partitions(topic) == most).unwrap_or(TopicId(0))
+        let spec = |topic: &TopicId| self.topology.table.spec(*topic);
+        let order = |topic: &TopicId| (Reverse(spec(topic).partitions), spec(topic).name.as_str());
+        self.topics().into_iter().min_by(|a, b| order(a).cmp(&order(b))).unwrap_or(TopicId(0))
     }
 
     fn followed(&self) -> Vec<TopicId> {
@@ -151,6 +157,8 @@ impl Role for Profile {
     type Task = ProfileTask;
 
     const NAME: &'static str = "profile";
+
+    const HAS_STATE: bool = true;
 
     fn topic(&self) -> TopicId {
         self.customer_events

@@ -144,7 +144,14 @@ impl KafkaLane {
                 GroupEvent::Assigned(numbers) => {
                     for number in numbers.into_iter().filter_map(|number| Partition::try_from(number).ok()) {
                         if self.owned.insert(number) {
-                            self.change.gained.extend(self.share(number));
+                            let share = self.share(number);
+                            if share.is_empty() {
+                                tracing::error!(
+                                    partition = number,
+                                    "a partition that was added after the start is not read: restart every process of this role"
+                                );
+                            }
+                            self.change.gained.extend(share);
                         }
                     }
                 }

@@ -209,6 +209,7 @@ fn a_record_that_can_not_be_read_stops_its_partition_and_no_other() {
         next: NextOffset(next),
         end: NextOffset(end),
         caught_up,
+        complete: caught_up,
     };
     assert_eq!(lane.tails().unwrap(), [tail(0, 1, 3, false), tail(1, 2, 2, true)]);
     let committed = lane.log_mut().committed(&[at(IN, 0), at(IN, 1)]);

@@ -4,9 +4,8 @@ use super::map::{Verdict, bytes_of, refuse};
 use super::source::SourceSpec;
 use catchment_contracts::dead_letter::ErrorCode;
 use catchment_contracts::schemas::{Lookup, Schemas};
-use catchment_contracts::transcode::{TranscodeError, TranscodeErrorKind, WriterSchema};
+use catchment_contracts::transcode::{TranscodeError, TranscodeErrorKind};
 use catchment_contracts::wire::{SchemaKey, WireError, split_with_header};
-use std::sync::Arc;
 
 /// How much longer a datum may become as JSON, which repeats its names: times this many, and [`MORE_TEXT`].
 const TEXT_PER_BYTE: usize = 16;
@@ -21,23 +20,31 @@ pub enum Held {
     Decided(Verdict),
 }
 
-/// The schema that the last record named. An id never changes its meaning, and a producer seldom changes its id.
+/// What is known of the schema that the last record named. A producer seldom changes its id, and what a record was found
+/// ready by must not be forgotten before it is decided.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LastSchema(Option<(SchemaKey, Arc<WriterSchema>)>);
+pub(super) struct LastSchema(Option<(SchemaKey, Lookup)>);
 
 impl LastSchema {
     /// What is known of a schema.
     fn find(&mut self, key: SchemaKey, schemas: &dyn Schemas) -> Lookup {
-        if let Some((known, schema)) = &self.0
+        if let Some((known, found)) = &self.0
             && *known == key
         {
-            return Lookup::Known(Arc::clone(schema));
+            return found.clone();
         }
         let found = schemas.find(key);
-        if let Lookup::Known(schema) = &found {
-            self.0 = Some((key, Arc::clone(schema)));
+        if !matches!(found, Lookup::Pending) {
+            self.0 = Some((key, found.clone()));
         }
         found
+    }
+
+    /// What a registry did not have, it may have by the next record.
+    fn forget_refusal(&mut self) {
+        if !matches!(self.0, Some((_, Lookup::Known(_)))) {
+            self.0 = None;
+        }
     }
 
     /// Whether all that is needed to read a record is known. A record that names no schema needs none to be refused.
@@ -49,6 +56,7 @@ impl LastSchema {
         schemas: &dyn Schemas,
     ) -> bool {
         let Ok(bytes) = bytes_of(spec, value) else { return true };
+        self.forget_refusal();
         match split_with_header(bytes, header) {
             Ok((key, _)) => !matches!(self.find(key, schemas), Lookup::Pending),
             Err(_) => true,

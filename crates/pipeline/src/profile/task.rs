@@ -172,11 +172,10 @@ impl ProfileTask {
     }
 
     /// With the clock of the events, `now` is the watermark of the task's input. A task that was just restored has not
-    /// heard of it yet: it takes the record's append time, which on the embedded log is the `now` of the step that wrote
-    /// the record, and so its arrival.
-    fn set_clock(&self, record: &Record<'_>, step: &mut Step<ProfileEffect>) {
+    /// heard of it yet: it takes the arrival of the event, which is what the watermark before it said.
+    fn set_clock(&self, arrival: Millis, step: &mut Step<ProfileEffect>) {
         if self.shared.settings.event_clock {
-            step.now = step.now.max(self.watermarks.min().unwrap_or(record.append_time));
+            step.now = step.now.max(self.watermarks.min().unwrap_or(arrival));
         }
     }
 
@@ -189,6 +188,7 @@ impl ProfileTask {
         let schema = self.shared.settings.schemas.customer_event;
         let datum = wire::datum(value, schema).map_err(|error| unreadable("customer event", &error))?;
         let canonical = CustomerEvent::decode(datum).map_err(|error| unreadable("customer event", &error))?;
+        self.set_clock(canonical.received_at, step);
         let key = record.key.and_then(|key| <[u8; 16]>::try_from(key).ok()).map(NodeKey);
         let key =
             key.ok_or_else(|| Unreadable { reason: "customer event: the key is no node key".to_owned() })?;
@@ -400,10 +400,7 @@ impl Task for ProfileTask {
 
     fn process(&mut self, record: &Record<'_>, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
         match (record.value, record.headers.get(headers::WATERMARK)) {
-            (Some(value), _) => {
-                self.set_clock(record, step);
-                self.take_event(record, value, step)
-            }
+            (Some(value), _) => self.take_event(record, value, step),
             (None, Some(mark)) => self.take_watermark(mark, step),
             (None, None) => Err(Unreadable { reason: "customer event without a value".to_owned() }),
         }

@@ -119,6 +119,12 @@ impl Input {
         matches!(self.held, Some(Held { why: Hold::Waiting, .. }))
     }
 
+    /// Whether its offset may be committed though it has not moved. The first one of a task that has not its state yet
+    /// may not: whether there is state without an offset is still to be found out.
+    pub(super) fn can_repeat(&self, is_running: bool) -> bool {
+        self.has_offset() && (self.committed.is_some() || is_running)
+    }
+
     /// False while an offset of this input says nothing that may be committed: nobody knows what was read.
     pub(super) fn has_offset(&self) -> bool {
         !matches!(self.held, Some(Held { why: Hold::NoOffset { .. }, .. }))

@@ -17,6 +17,8 @@ pub struct Tail {
     /// Nothing that is decided was left to read when this was asked, whatever `end` says: what stands between is
     /// markers, or was aborted, or is not decided yet.
     pub caught_up: bool,
+    /// Nothing at all was left, not even what an open transaction hides: whatever shows later was written later.
+    pub complete: bool,
 }
 
 impl<L: Log, T: Task> Lane<L, T> {
@@ -35,8 +37,11 @@ impl<L: Log, T: Task> Lane<L, T> {
         let tails = self.inputs.iter().zip(ends).map(|(input, end)| {
             // The log's position says what was handed out, and that is processed if nothing is queued here.
             let processed = if input.queue.is_empty() { end.passed.max(input.next) } else { input.next };
-            let caught_up = settled && processed >= end.decided;
-            Tail { at: input.at, next: input.next, end: end.high_watermark.max(input.next), caught_up }
+            // Of a held partition nothing is known, not even that it is the one that was read before.
+            let caught_up = settled && input.held.is_none() && processed >= end.decided;
+            let complete = caught_up && processed >= end.high_watermark;
+            let end = end.high_watermark.max(input.next);
+            Tail { at: input.at, next: input.next, end, caught_up, complete }
         });
         Ok(tails.collect())
     }

@@ -132,7 +132,7 @@ fn lag_is_what_is_left_and_that_of_a_partition_given_up_is_none_of_ours() {
         let mut bench = Bench::new();
         let tail = |partition, end, caught_up| {
             let at = TopicPartition { partition, ..IN };
-            Tail { at, next: NextOffset(7), end: NextOffset(end), caught_up }
+            Tail { at, next: NextOffset(7), end: NextOffset(end), caught_up, complete: caught_up }
         };
         bench.observer.tails(&[tail(0, 10, false), tail(1, 9, true), tail(2, 20, false)]);
         bench.observer.tails(&[tail(0, 11, false), tail(1, 9, true)]);

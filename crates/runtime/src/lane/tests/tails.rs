@@ -9,7 +9,8 @@ use crate::log::BatchLimits;
 use crate::record::Headers;
 
 fn tail(next: u64, end: u64, caught_up: bool) -> Tail {
-    Tail { at: partition(IN, 0), next: NextOffset(next), end: NextOffset(end), caught_up }
+    let (next, end) = (NextOffset(next), NextOffset(end));
+    Tail { at: partition(IN, 0), next, end, caught_up, complete: caught_up }
 }
 
 fn transaction(world: &World, id: &str) -> crate::embedded::EmbeddedTransaction {
@@ -52,7 +53,7 @@ fn what_is_undecided_is_not_left_to_read_but_hides_what_is_behind_it() {
     let open = transaction(&world, "other");
     world.say(0, 10, [1, 7, 5, 0]);
     lane.step(None, &mut no_effects).unwrap();
-    assert_eq!(lane.tails().unwrap()[0], tail(0, 2, true));
+    assert_eq!(lane.tails().unwrap()[0], Tail { complete: false, ..tail(0, 2, true) });
     open.abort().unwrap();
     assert_eq!(lane.tails().unwrap()[0], tail(0, 3, false));
 }
