@@ -9,6 +9,7 @@ use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Which client of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,17 +28,25 @@ pub enum Client {
 /// so it must be quick.
 pub type StatisticsSink = Arc<dyn Fn(Client, &[u8]) + Send + Sync>;
 
+/// How often a trouble that goes on is said again.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+/// Kinds of trouble that are told apart.
+const KINDS: usize = 64;
+
 /// What all clients share.
 #[derive(Clone)]
 pub(super) struct Voice {
     client: Client,
     statistics: Option<StatisticsSink>,
     last_error: Arc<Mutex<Option<(RDKafkaErrorCode, String)>>>,
+    /// Kinds of trouble that were said, and when.
+    said: Arc<Mutex<Vec<(String, Instant)>>>,
 }
 
 impl Voice {
     pub(super) fn new(client: Client, statistics: Option<StatisticsSink>) -> Self {
-        Voice { client, statistics, last_error: Arc::default() }
+        Voice { client, statistics, last_error: Arc::default(), said: Arc::default() }
     }
 
     /// The last error that the client told by itself since the last call, with librdkafka's words. Calls that only time
@@ -46,18 +55,36 @@ impl Voice {
         lock(&self.last_error).take()
     }
 
+    /// True for the first trouble of its kind, and then once a minute: a client without brokers says several a second.
+    fn is_worth_saying(&self, kind: &str) -> bool {
+        let mut said = lock(&self.said);
+        let known = said.iter().position(|(known, _)| known == kind);
+        match known {
+            Some(at) if said[at].1.elapsed() < SAY_AGAIN => return false,
+            Some(at) => said[at].1 = Instant::now(),
+            None if said.len() < KINDS => said.push((kind.to_owned(), Instant::now())),
+            // More kinds than librdkafka has.
+            None => {}
+        }
+        true
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = self.client;
+        let is_trouble =
+            !matches!(level, RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug);
+        // One list of properties serves producers and consumers, and each complains about the other's.
+        if is_trouble && (facility == "CONFWARN" || !self.is_worth_saying(facility)) {
+            return tracing::debug!(?client, facility, "{message}");
+        }
         match level {
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error => tracing::error!(?client, facility, "{message}"),
-            // One list of properties serves producers and consumers, and each complains about the other's.
-            RDKafkaLogLevel::Warning if facility == "CONFWARN" => {
-                tracing::debug!(?client, facility, "{message}");
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(?client, facility, "{message}");
             }
-            RDKafkaLogLevel::Warning => tracing::warn!(?client, facility, "{message}"),
+            // Of connections, which come back by themselves; what a lane can't do for them, the lane says.
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+                tracing::warn!(?client, facility, "{message}");
+            }
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
                 tracing::info!(?client, facility, "{message}");
             }
@@ -72,7 +99,12 @@ impl Voice {
     }
 
     fn error(&self, error: &KafkaError, reason: &str) {
-        tracing::warn!(client = ?self.client, %error, "{reason}");
+        let client = self.client;
+        if self.is_worth_saying(&error.to_string()) {
+            tracing::warn!(?client, %error, "{reason}");
+        } else {
+            tracing::debug!(?client, %error, "{reason}");
+        }
         if let Some(code) = error.rdkafka_error_code() {
             let mut last = lock(&self.last_error);
             // That all brokers are gone is told after what is the matter with the last of them.
