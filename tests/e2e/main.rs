@@ -13,6 +13,7 @@ mod shop;
 #[path = "../all/support.rs"]
 #[allow(dead_code)]
 mod support;
+mod timers;
 mod traces;
 mod wait;
 mod worlds;
