@@ -221,7 +221,15 @@ fn topics_are_created_once_and_what_is_wrong_is_named() {
         "error: 6 things are not as they must be\n",
     ];
     contains(&shop.fails(&["topics", "check"]), &expected);
-    contains(&shop.fails(&["topics", "create"]), &expected);
+
+    let (code, _, error) = shop.run(&["topics", "create"]);
+    assert_eq!(code, 2, "{error}");
+    contains(&error, &["identity.secret_file: the secret has the fingerprint "]);
+    shop.delete("dlq.crm");
+    assert_eq!(shop.run(&["topics", "create"]).0, 2);
+    assert!(shop.admin.describe(["dlq.crm"]).unwrap().is_empty(), "refused before anything is created");
+    fs::write(shop.directory.path().join("secret"), "07".repeat(32)).unwrap();
+    contains(&shop.fails(&["topics", "create"]), &["1 topics created", expected[2], expected[3]]);
 }
 
 #[test]
