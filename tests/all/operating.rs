@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use catchment_connectors::kafka::{
-    Cluster, KafkaLane, LaneSettings, NamedPartition, PartitionCount, Place, Properties, RawProducer,
-    RawRecord, Scan, Scanned, TimestampType, TopicAdmin, WantedTopic,
+    Cluster, Inspector, KafkaLane, LaneSettings, NamedPartition, PartitionCount, Place, Properties,
+    RawProducer, RawRecord, Scan, Scanned, TimestampType, ToolWriter, TopicAdmin, View, WantedTopic,
 };
 use catchment_contracts::dead_letter::{DeadLetter, ErrorCode, FieldError};
 use catchment_contracts::headers;
@@ -221,7 +221,15 @@ fn topics_are_created_once_and_what_is_wrong_is_named() {
         "error: 6 things are not as they must be\n",
     ];
     contains(&shop.fails(&["topics", "check"]), &expected);
-    contains(&shop.fails(&["topics", "create"]), &expected);
+
+    let (code, _, error) = shop.run(&["topics", "create"]);
+    assert_eq!(code, 2, "{error}");
+    contains(&error, &["identity.secret_file: the secret has the fingerprint "]);
+    shop.delete("dlq.crm");
+    assert_eq!(shop.run(&["topics", "create"]).0, 2);
+    assert!(shop.admin.describe(["dlq.crm"]).unwrap().is_empty(), "refused before anything is created");
+    fs::write(shop.directory.path().join("secret"), "07".repeat(32)).unwrap();
+    contains(&shop.fails(&["topics", "create"]), &["1 topics created", expected[2], expected[3]]);
 }
 
 #[test]
@@ -317,8 +325,9 @@ fn input_is_skipped_only_while_nobody_reads_it_and_leaves_a_record() {
     contains(
         &shown,
         &[
-            "ingest skips offsets 0 to 2 of ",
-            "3 in all, of which 0 are gone and 3 could still be read",
+            "ingest begins at offset 3 of ",
+            "of which nothing is committed. 3 before it are not read, 2 are.\nWhat ingest has done",
+            "`dedup.window` (48h): records older than that may be counted again",
             "--yes",
         ],
     );
@@ -347,12 +356,33 @@ fn input_is_skipped_only_while_nobody_reads_it_and_leaves_a_record() {
 
     assert_eq!(shop.letters(&[]), [("skipped".to_owned(), "waiting".to_owned(), 1)]);
     let shown = shop.says(&["dlq", "show", "--source", "ingest", "--values"]);
-    contains(&shown, &["offsets 0 to 2 skipped", r#""from":0,"to":3,"reason":"a test""#]);
+    contains(&shown, &["offsets 0 to 2 skipped", r#""committed":null,"from":0,"to":3,"reason":"a test""#]);
     let replayed = shop.says(&["dlq", "replay", "--yes"]);
     assert_eq!(
         replayed,
         "0 dead letters replayed.\n1 can't be replayed: a note about skipped input is no record\n"
     );
+
+    commit(&shop, &NamedPartition::new(&topic, 0), 70);
+    contains(&shop.says(&["lag"]), &["cut off: ends before 70"]);
+    assert_eq!(lag(&shop, 0), (Some(70), 5, Value::Null));
+    let (code, shown, error) = run(&["--to-earliest", "--yes"]);
+    assert_eq!(code, 0, "{error}");
+    contains(
+        &shown,
+        &["which ends at 5, before the committed offset 70: the topic was made anew or cut off"],
+    );
+    assert_eq!(lag(&shop, 0), (Some(0), 5, Value::Null));
+}
+
+/// Commits an offset of ingest, as if the partition had once been longer.
+fn commit(shop: &Shop, at: &NamedPartition, next: i64) {
+    let group = format!("{}.ingest", shop.app);
+    let inspector = Inspector::new(&shop.cluster, Some(&group), View::Committed, PATIENCE).unwrap();
+    let id = format!("{}.operator.test", shop.app);
+    let writer = ToolWriter::new(&shop.cluster, &id, 1_000_000, PATIENCE).unwrap();
+    let done = writer.transaction(|writer| writer.send_offset(&inspector, at, next));
+    done.unwrap();
 }
 
 /// A lane of ingest that has joined its group.

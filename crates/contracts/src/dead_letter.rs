@@ -104,7 +104,7 @@ error_codes! {
         "Have the producer name the schema that it wrote with; the usual cause is Avro that was put together by hand or copied under another id."
     Skipped "skipped"
         "No record: an operator let a role go on behind a part of its input (`catchment offsets skip`)."
-        "Bring what was skipped from where it came from, if it still matters; sending an event twice does no harm."
+        "Bring what was skipped from where it came from, if it still matters; an event that comes twice within `dedup.window` is counted once."
 }
 
 impl fmt::Display for ErrorCode {

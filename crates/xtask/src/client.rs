@@ -21,6 +21,11 @@ pub(crate) fn lacks() -> Result<Vec<&'static str>> {
     if !runs(&std::env::var_os("CXX").unwrap_or_else(|| "c++".into())) {
         lacks.push("g++");
     }
+    // By which OpenSSL is found, unless a variable says where it is.
+    let finder = std::env::var_os("PKG_CONFIG").unwrap_or_else(|| "pkg-config".into());
+    if std::env::var_os("OPENSSL_DIR").is_none() && !runs(&finder) {
+        lacks.push("pkg-config");
+    }
     for (header, package) in [("openssl/ssl.h", "libssl-dev"), ("zlib.h", "zlib1g-dev")] {
         if !has_header(header)? {
             lacks.push(package);

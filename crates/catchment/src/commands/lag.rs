@@ -22,7 +22,9 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Shows for every partition that a role reads how far the role is, where the partition ends, and who reads it.
 ///
 /// Lag is counted in offsets. Marks of transactions take some, so a partition that is read to its end may show a lag of
-/// a few. `input gap`: records went before they were read; see `catchment offsets skip`.
+/// a few. `input gap`: records went before they were read. `cut off`: the partition ends before what was read already.
+/// `no offset`: nothing is committed, since no lane has read it yet or Kafka has forgotten it. `catchment offsets skip`
+/// says where the role goes on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LagArgs {
     /// Configuration file
@@ -40,11 +42,14 @@ pub(super) fn run<W: Write>(out: &mut Out<W>, args: &LagArgs) -> anyhow::Result<
     let config = connect::config(&args.config)?;
     let cluster = connect::cluster(&config.kafka)?;
     loop {
-        let lag = Lag::ask(&config, &cluster)?;
-        if args.json {
-            out.line(serde_json::to_string(&lag)?)?;
-        } else {
-            lag.print(out)?;
+        match Lag::ask(&config, &cluster) {
+            Ok(lag) if args.json => out.line(serde_json::to_string(&lag)?)?,
+            Ok(lag) => lag.print(out)?,
+            // Whoever watches an outage wants to see its end.
+            Err(error @ AskError::Unreachable { .. }) if args.watch => {
+                tracing::warn!("{error}; asking again")
+            }
+            Err(error) => return Err(error.into()),
         }
         if !args.watch {
             return Ok(());
@@ -91,10 +96,12 @@ struct PartitionLag {
 enum Reading {
     /// Records are there, and are read one after the other.
     AsUsual,
-    /// Nothing has been committed: no lane has taken it up.
-    NeverRead,
+    /// Nothing is committed: no lane has taken it up, or Kafka has forgotten how far it was.
+    NoOffset,
     /// What is to be read next is gone.
     InputGap,
+    /// The partition ends before what is committed: the topic was made anew, or cut off.
+    CutOff,
 }
 
 impl Lag {
@@ -159,9 +166,14 @@ impl GroupLag {
 impl PartitionLag {
     fn new(at: &NamedPartition, committed: Option<i64>, earliest: i64, end: i64, group: &Group) -> Self {
         let state = match committed {
-            None => Reading::NeverRead,
+            None => Reading::NoOffset,
             Some(committed) if committed < earliest => Reading::InputGap,
+            Some(committed) if committed > end => Reading::CutOff,
             Some(_) => Reading::AsUsual,
+        };
+        let next = match state {
+            Reading::AsUsual => committed.unwrap_or(earliest),
+            Reading::NoOffset | Reading::InputGap | Reading::CutOff => earliest,
         };
         PartitionLag {
             topic: at.topic.clone(),
@@ -169,7 +181,7 @@ impl PartitionLag {
             committed,
             earliest,
             end,
-            lag: (end - committed.unwrap_or(earliest).max(earliest)).max(0),
+            lag: end - next,
             state,
             owner: group.owner(at).map(|member| format!("{} ({})", member.name, member.host)),
         }
@@ -179,7 +191,8 @@ impl PartitionLag {
         let committed = self.committed.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
         let state = match self.state {
             Reading::AsUsual => String::new(),
-            Reading::NeverRead => "never read".to_owned(),
+            Reading::NoOffset => "no offset committed".to_owned(),
+            Reading::CutOff => format!("cut off: ends before {committed}"),
             Reading::InputGap => {
                 let (from, to) = (self.committed.unwrap_or(0), self.earliest - 1);
                 format!("input gap: {from} to {to} are gone")
@@ -204,8 +217,8 @@ mod tests {
         };
         assert_eq!(lag(Some(5), 0, 9), (4, Reading::AsUsual));
         assert_eq!(lag(Some(9), 9, 9), (0, Reading::AsUsual));
-        assert_eq!(lag(None, 3, 9), (6, Reading::NeverRead));
+        assert_eq!(lag(None, 3, 9), (6, Reading::NoOffset));
         assert_eq!(lag(Some(2), 3, 9), (6, Reading::InputGap));
-        assert_eq!(lag(Some(12), 0, 9), (0, Reading::AsUsual), "asked a moment later");
+        assert_eq!(lag(Some(12), 4, 9), (5, Reading::CutOff));
     }
 }

@@ -1,9 +1,11 @@
 //! `catchment offsets`
 
+mod way;
+
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use catchment_connectors::kafka::{
     Cluster, Group, Inspector, NamedPartition, Place, RawRecord, ToolWriter, View,
 };
@@ -15,17 +17,20 @@ use serde::Serialize;
 use super::UsageError;
 use super::operator::{now, user};
 use super::run::Role;
-use crate::config::Config;
+use crate::config::{Config, Span};
 use crate::connect;
 use crate::out::Out;
+use way::{Facts, Way};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum OffsetsCommand {
     /// Let a role go on behind a part of its input that it can't read
     ///
     /// The way out of an input gap: records went by retention before the role had read them, and it waits until
-    /// somebody decides. What is skipped is recorded on `dlq.<role>` with the code `skipped`, together with the reason.
-    /// Stop the role first: Kafka must not have a living member in its group.
+    /// somebody decides. And the way to say where a role begins where Kafka has forgotten how far it was (nothing is
+    /// committed), or where the partition ends before the committed offset (the topic was made anew or cut off). What is
+    /// skipped is recorded on `dlq.<role>` with the code `skipped`, together with the reason. Stop the role first: Kafka
+    /// must not have a living member in its group.
     Skip(SkipArgs),
 }
 
@@ -73,7 +78,7 @@ pub(super) fn run<W: Write>(out: &mut Out<W>, command: &OffsetsCommand) -> anyho
     let skip = Skip::plan(&config, &cluster, args)?;
     out.line(&skip)?;
     if !args.yes {
-        return out.line("Nothing is done yet: add --yes to skip them.");
+        return out.line("Nothing is done yet: add --yes to do it.");
     }
     skip.carry_out(&config, &cluster)?;
     out.line(format_args!(
@@ -84,17 +89,18 @@ pub(super) fn run<W: Write>(out: &mut Out<W>, command: &OffsetsCommand) -> anyho
     ))
 }
 
-/// What is to be skipped.
+/// What is to be done.
 #[derive(Debug)]
 struct Skip {
     role: &'static str,
     group: String,
     at: NamedPartition,
-    /// First offset that is skipped.
-    from: i64,
-    /// First offset that is not.
+    facts: Facts,
+    way: Way,
+    /// The next offset that is read.
     to: i64,
-    earliest: i64,
+    /// `dedup.window`.
+    window: Span,
     reason: String,
     inspector: Inspector,
 }
@@ -102,15 +108,16 @@ struct Skip {
 /// Shown to the operator.
 impl std::fmt::Display for Skip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Skip { role, at, from, to, earliest, .. } = self;
-        let there = (to - earliest.max(from)).max(0);
-        write!(
-            f,
-            "{role} skips offsets {from} to {} of {at}: {} in all, of which {} are gone and {there} could still be read.",
-            to - 1,
-            to - from,
-            to - from - there
-        )
+        let Skip { role, at, facts, way, to, window, .. } = self;
+        f.write_str(&way.describe(facts, *to, role, at))?;
+        if way.may_repeat() {
+            write!(
+                f,
+                "\nWhat {role} has done already is recognised within `dedup.window` ({window}): records older than that may be \
+                 counted again."
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -122,18 +129,22 @@ impl Skip {
         let inspector = Inspector::new(cluster, Some(&group), View::Committed, timeout)?;
         let counts = inspector.partitions([args.topic.as_str()])?;
         let Some(count) = counts.get(&args.topic) else { bail!("topic {} does not exist", args.topic) };
-        ensure!(args.partition < *count, "topic {} has only {count} partitions, from 0", args.topic);
+        if args.partition >= *count {
+            let text = format!("topic {} has only {count} partitions, from 0", args.topic);
+            return Err(UsageError(text).into());
+        }
         let at = NamedPartition::new(&args.topic, i32::try_from(args.partition)?);
         let of = std::slice::from_ref(&at);
         let first = |found: Vec<Option<i64>>| found.into_iter().next().flatten();
+        // The end last: asked before, it could lie before what was committed meanwhile.
         let committed = first(inspector.committed(of)?);
         let (earliest, end) =
             (first(inspector.offsets(of, Place::Earliest)?), first(inspector.offsets(of, Place::End)?));
         let (Some(earliest), Some(end)) = (earliest, end) else { bail!("{at} does not exist") };
-        let from = committed.unwrap_or(earliest);
+        let facts = Facts { committed, earliest, end };
         let to = args.to.unwrap_or(earliest);
-        check_target(from, to, end, committed.is_some())?;
-        Ok(Skip { role, group, at, from, to, earliest, reason: args.reason.clone(), inspector })
+        let (way, window, reason) = (facts.way(to)?, config.dedup.window, args.reason.clone());
+        Ok(Skip { role, group, at, facts, way, to, window, reason, inspector })
     }
 
     /// Writes the record and the offset in one transaction.
@@ -170,10 +181,11 @@ impl Skip {
             role = self.role,
             topic = self.at.topic,
             partition = self.at.partition,
-            from = self.from,
+            committed = self.facts.committed,
+            from = self.from(),
             to = self.to,
             reason = self.reason,
-            "input skipped by an operator"
+            "an operator has said where the role goes on"
         );
         Ok(())
     }
@@ -196,14 +208,24 @@ impl Skip {
         )
     }
 
+    /// The first offset that is not read.
+    fn from(&self) -> i64 {
+        self.facts.skipped_from(self.way)
+    }
+
     fn headers(&self) -> Vec<(String, Vec<u8>)> {
-        let skipped = format!("offsets {} to {}", self.from, self.to - 1);
-        let errors = [FieldError::new(ErrorCode::Skipped, "", "a record", &format!("{skipped} skipped"))];
+        let (from, to) = (self.from(), self.to);
+        let done = match self.way {
+            _ if from < to => format!("offsets {from} to {} skipped", to - 1),
+            Way::Skip { .. } | Way::Begin => format!("nothing was committed; begun at offset {to}"),
+            Way::CutOff { committed } => format!("offset {committed} was committed; begun anew at {to}"),
+        };
+        let errors = [FieldError::new(ErrorCode::Skipped, "", "a record", &done)];
         let letter = DeadLetter {
             errors: &errors,
             topic: &self.at.topic,
             partition: self.at.partition,
-            offset: self.from,
+            offset: from,
             stage: "skip",
             role: self.role,
             contract: "",
@@ -218,7 +240,8 @@ impl Skip {
             role: self.role,
             topic: &self.at.topic,
             partition: self.at.partition,
-            from: self.from,
+            committed: self.facts.committed,
+            from: self.from(),
             to: self.to,
             reason: &self.reason,
             at: format_rfc3339(now()),
@@ -234,46 +257,13 @@ struct SkipRecord<'a> {
     role: &'a str,
     topic: &'a str,
     partition: i32,
-    /// First offset that was skipped.
+    /// What was committed before.
+    committed: Option<i64>,
+    /// First offset that was skipped; where it is not below `to`, nothing was.
     from: i64,
     /// First offset that was not.
     to: i64,
     reason: &'a str,
     at: String,
     by: Option<String>,
-}
-
-/// Whether going on at `to` skips something, and nothing that is not there yet.
-fn check_target(from: i64, to: i64, end: i64, is_committed: bool) -> anyhow::Result<()> {
-    let place = if is_committed { "committed" } else { "the oldest, since nothing is committed yet" };
-    ensure!(to != from, "nothing to skip: offset {from} ({place}) is the next to be read anyway");
-    ensure!(
-        to > from,
-        "offset {to} lies before {from} ({place}); going back is not skipping: the role would read again what it has done"
-    );
-    ensure!(to <= end, "offset {to} lies behind the end of the partition, {end}");
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_skip_goes_forward_and_not_beyond_the_end() {
-        for (to, problem) in [
-            (5, Some("nothing to skip")),
-            (4, Some("lies before 5 (committed)")),
-            (6, None),
-            (9, None),
-            (10, Some("behind the end of the partition, 9")),
-        ] {
-            let found = check_target(5, to, 9, true).err().map(|error| error.to_string());
-            match (problem, &found) {
-                (None, None) => {}
-                (Some(part), Some(text)) if text.contains(part) => {}
-                _ => panic!("{to}: {found:?}"),
-            }
-        }
-    }
 }

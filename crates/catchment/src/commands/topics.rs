@@ -13,7 +13,7 @@ use catchment_contracts::topics;
 use crate::config::{self, Config};
 use crate::connect;
 use crate::out::Out;
-use crate::preflight::{self, Finding, PreflightError, State, grouped, partitions_text};
+use crate::preflight::{self, Finding, PreflightError, Recorded, State, grouped, partitions_text};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TopicsCommand {
@@ -59,6 +59,8 @@ fn create<W: Write>(out: &mut Out<W>, config: &Config, dry_run: bool) -> anyhow:
         .map_err(|finding| anyhow::Error::from(PreflightError::Refused(vec![finding])))?;
     let cluster = connect::cluster(&config.kafka)?;
     let state = State::ask(config, &cluster)?;
+    let identity = IdentitySetting::new(secret.fingerprint(), config.partitions.into());
+    refuse_another_identity(&state.recorded, &identity)?;
     let missing = state.missing();
     let mut rows = Vec::new();
     if !missing.is_empty() {
@@ -79,9 +81,18 @@ fn create<W: Write>(out: &mut Out<W>, config: &Config, dry_run: bool) -> anyhow:
     TopicAdmin::new(&cluster, config.kafka.request_timeout.as_duration())?.create(&missing)?;
     out.line(format_args!("{} topics created, {} were there.", missing.len(), state.described.len()))?;
     out.table("  ", &rows)?;
-    let identity = IdentitySetting::new(secret.fingerprint(), config.partitions.into());
     preflight::record(config, &cluster, &identity)?;
     report(out, &State::ask(config, &cluster)?.findings(config, Some(&secret)))
+}
+
+/// Topics made for another secret or number of partitions would have to be deleted again.
+fn refuse_another_identity(recorded: &Recorded, wanted: &IdentitySetting) -> Result<(), PreflightError> {
+    match recorded {
+        Recorded::Nothing => Ok(()),
+        recorded => {
+            recorded.finding(wanted).map_or(Ok(()), |finding| Err(PreflightError::Refused(vec![finding])))
+        }
+    }
 }
 
 /// How a topic forgets, in a word.

@@ -125,7 +125,7 @@ fn disagreement(wanted: &[WantedTopic], described: &BTreeMap<String, DescribedTo
 
 fn remedy(mismatch: &Mismatch, brokers: &str) -> String {
     let Mismatch { topic, what, wanted, found, is_warning } = mismatch;
-    if *is_warning {
+    if *is_warning && *what != Mismatch::UNCLEAN {
         return "the topic belongs to upstream: ask its owner".to_owned();
     }
     match *what {
@@ -178,6 +178,7 @@ pub(super) mod tests {
             ("min.insync.replicas", "2"),
             ("max.message.bytes", "1048588"),
             ("max.compaction.lag.ms", "2592000000"),
+            ("retention.bytes", "-1"),
             ("segment.ms", "3600000"),
         ];
         let mut described = BTreeMap::new();
@@ -229,6 +230,17 @@ pub(super) mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn a_risk_to_our_topics_comes_with_a_command_too() {
+        let found = findings(|all| {
+            let config = &mut all.get_mut("customer.events").unwrap().config;
+            config.insert("unclean.leader.election.enable".to_owned(), "true".to_owned());
+        });
+        let text = "warning: customer.events: unclean.leader.election.enable must be false, is true\n  kafka-configs ";
+        assert!(found.len() == 1 && found[0].starts_with(text), "{found:#?}");
+        assert!(found[0].ends_with("--add-config unclean.leader.election.enable=false"), "{found:#?}");
     }
 
     #[test]

@@ -48,9 +48,12 @@ fn wanted_topic(config: &Config, name: &str, partitions: u32) -> WantedTopic {
         timestamps: Some(TimestampType::LogAppendTime),
         min_insync: Some(config.topics.min_insync.into()),
         largest_batch: u64::try_from(batch_limit(record_limit)).ok(),
+        clean_election: true,
         ..WantedTopic::default()
     };
     let window = config.dedup.window.as_duration();
+    // By size they would lose event ids within the window, marks of letters, and events that nobody has read.
+    wanted.any_size = !matches!(spec.cleanup, Cleanup::Compact { .. });
     match spec.cleanup {
         Cleanup::Upstream { at_most: kept } | Cleanup::Delete { retention: kept } => {
             wanted.cleanup = Some(CleanupPolicy::Delete);
@@ -94,6 +97,7 @@ mod tests {
         assert!(raw.is_theirs);
         assert_eq!(raw.partitions, Some(PartitionCount::About(12)));
         assert_eq!(raw.retention, Some(Retention::AtMost(30 * DAY)));
+        assert!(!raw.any_size && !raw.clean_election);
         assert_eq!((raw.timestamps, raw.cleanup, raw.largest_batch), (None, None, None));
     }
 
@@ -103,6 +107,7 @@ mod tests {
         assert_eq!(events.partitions, Some(PartitionCount::Exactly(8)));
         assert_eq!(events.retention, Some(Retention::Exactly(30 * DAY)));
         assert_eq!(events.segment, Some(DAY));
+        assert!(events.any_size && events.clean_election);
         assert_eq!(events.timestamps, Some(TimestampType::LogAppendTime));
         assert_eq!((events.replication, events.min_insync), (Some(3), Some(2)));
         assert_eq!(events.largest_batch, Some(1_040_000));

@@ -30,6 +30,10 @@ use std::time::{Duration, Instant};
 /// Fetched ahead while a partition is read from end to end, in KiB.
 const QUEUE_KIB: u32 = 16 << 10;
 
+/// A batch of a tool, in bytes. librdkafka's default is a megabyte, which a topic of upstream may not take, and tools have
+/// no hurry.
+const TOOL_BATCH: (&str, &str) = ("batch.size", "65536");
+
 /// A record to be written outside of any transaction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RawRecord<'a> {
@@ -70,7 +74,7 @@ impl RawProducer {
     /// # Errors
     /// [`LogError::Fatal`] for properties that librdkafka refuses.
     pub fn new(cluster: &Cluster) -> Result<Self, LogError> {
-        let mut config = cluster.client(&[("linger.ms", "5")]);
+        let mut config = cluster.client(&[("linger.ms", "5"), TOOL_BATCH]);
         config.set("enable.idempotence", "true");
         config.set("partitioner", "murmur2_random");
         let voice = Voice::new(Client::Producer, None);
@@ -82,7 +86,7 @@ impl RawProducer {
     /// Takes a record into the queue; waits while that is full.
     ///
     /// # Errors
-    /// [`LogError::Retry`] if librdkafka does not take it.
+    /// [`LogError::Retry`] if librdkafka does not take it, or if an earlier record was not delivered.
     pub fn send(&self, record: &RawRecord<'_>) -> Result<(), LogError> {
         let mut out = base_record(record);
         while let Err((error, back)) = self.producer.send(out) {
@@ -90,10 +94,11 @@ impl RawProducer {
                 return Err(retry("send", &error));
             }
             self.producer.poll(Duration::from_millis(5));
+            self.failure()?;
             out = back;
         }
         self.producer.poll(Duration::ZERO);
-        Ok(())
+        self.failure()
     }
 
     /// Waits until everything is delivered.
@@ -107,17 +112,21 @@ impl RawProducer {
             self.producer.poll(Duration::ZERO);
             thread::sleep(Duration::from_micros(300));
         }
-        if let Some(undelivered) = self.producer.context().take_undelivered() {
-            let reason = format!(
-                "not delivered to topic {} partition {}: {}",
-                undelivered.topic, undelivered.partition, undelivered.reason
-            );
-            return Err(LogError::Retry { reason });
-        }
+        self.failure()?;
         match self.producer.in_flight_count() {
             0 => Ok(()),
             left => Err(LogError::Retry { reason: format!("{left} records not delivered in time") }),
         }
+    }
+
+    /// The first record that was not delivered, once.
+    fn failure(&self) -> Result<(), LogError> {
+        let Some(undelivered) = self.producer.context().take_undelivered() else { return Ok(()) };
+        let reason = format!(
+            "not delivered to topic {} partition {}: {}",
+            undelivered.topic, undelivered.partition, undelivered.reason
+        );
+        Err(LogError::Retry { reason })
     }
 }
 

@@ -72,6 +72,10 @@ impl PartitionCount {
 /// Default of Kafka's `message.max.bytes`.
 const DEFAULT_LARGEST_BATCH: u64 = 1_048_588;
 
+const RETENTION_BYTES: &str = "retention.bytes";
+/// Of `retention.bytes`.
+const UNLIMITED: &str = "-1";
+
 /// What a topic must be. What is `None` is its owner's business: not checked, and the brokers' default on creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedTopic {
@@ -97,6 +101,11 @@ pub struct WantedTopic {
     pub compaction_lag: Option<Duration>,
     /// `max.message.bytes`; checked as *at least*.
     pub largest_batch: Option<u64>,
+    /// `retention.bytes` is −1: nothing goes by size before it goes by age.
+    pub any_size: bool,
+    /// `unclean.leader.election.enable` is false: no replica leads that lacks what was committed. Only warned of, since
+    /// in small clusters it is a choice between that and standing still.
+    pub clean_election: bool,
 }
 
 impl WantedTopic {
@@ -114,6 +123,12 @@ impl WantedTopic {
         }
         if let Some(Retention::Exactly(time) | Retention::AtMost(time)) = self.retention {
             config.push((self.retention_key(), time.as_millis().to_string()));
+        }
+        if self.any_size {
+            config.push((RETENTION_BYTES, UNLIMITED.to_owned()));
+        }
+        if self.clean_election {
+            config.push((Mismatch::UNCLEAN, "false".to_owned()));
         }
         if let Some(timestamps) = self.timestamps {
             config.push(("message.timestamp.type", timestamps.as_str().to_owned()));
@@ -157,7 +172,7 @@ pub struct Mismatch {
     pub wanted: String,
     /// What it is.
     pub found: String,
-    /// It only matters to the owner of a topic that is not ours, and keeps nobody from working.
+    /// It keeps nobody from working: it matters to the owner of a topic that is not ours, or is a risk.
     pub is_warning: bool,
 }
 
@@ -168,6 +183,8 @@ impl Mismatch {
     pub const PARTITIONS: &str = "partitions";
     /// It has too few replicas.
     pub const REPLICATION: &str = "replication";
+    /// A replica may lead that lacks what was committed.
+    pub const UNCLEAN: &str = "unclean.leader.election.enable";
 }
 
 impl fmt::Display for Mismatch {
@@ -224,6 +241,12 @@ impl Comparison<'_> {
             Some(Retention::AtMost(time)) => self.at_most(topic.retention_key(), time),
             None => {}
         }
+        if topic.any_size {
+            self.text(RETENTION_BYTES, UNLIMITED);
+        }
+        if topic.clean_election && is.config.get(Mismatch::UNCLEAN).is_some_and(|text| text == "true") {
+            self.add(Mismatch::UNCLEAN, &"false", &"true", true);
+        }
         if let Some(timestamps) = topic.timestamps {
             self.text("message.timestamp.type", timestamps.as_str());
         }
@@ -249,14 +272,20 @@ impl Comparison<'_> {
         found: impl fmt::Display,
     ) {
         if differs {
-            self.found.push(Mismatch {
-                topic: self.topic.name.clone(),
-                what,
-                wanted: wanted.to_string(),
-                found: found.to_string(),
-                is_warning: self.topic.is_theirs,
-            });
+            self.add(what, &wanted, &found, self.topic.is_theirs);
         }
+    }
+
+    fn add(
+        &mut self,
+        what: &'static str,
+        wanted: &dyn fmt::Display,
+        found: &dyn fmt::Display,
+        is_warning: bool,
+    ) {
+        let topic = self.topic.name.clone();
+        let (wanted, found) = (wanted.to_string(), found.to_string());
+        self.found.push(Mismatch { topic, what, wanted, found, is_warning });
     }
 
     fn text(&mut self, key: &'static str, wanted: &str) {

@@ -13,10 +13,13 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::config::{Cluster, batch_limit};
 use super::ask::{AskError, Inspector, NamedPartition, ToolContext, classify};
-use super::{RawRecord, base_record};
+use super::{RawRecord, TOOL_BATCH, base_record};
 
 /// Between two looks at what is in flight.
 const NAP: Duration = Duration::from_micros(300);
+
+/// After so long the broker aborts what a tool that died has left open: readers stand still until then. In milliseconds.
+const TRANSACTION_TIMEOUT: &str = "10000";
 
 /// The longest that an abort waits before delivery reports are served.
 const ABORT_SLICE: Duration = Duration::from_millis(100);
@@ -39,8 +42,9 @@ impl ToolWriter {
         record_limit: usize,
         timeout: Duration,
     ) -> Result<Self, AskError> {
-        let mut config = cluster.client(&[("linger.ms", "5"), ("retry.backoff.ms", "10")]);
+        let mut config = cluster.client(&[("linger.ms", "5"), ("retry.backoff.ms", "10"), TOOL_BATCH]);
         config.set("transactional.id", transactional_id);
+        config.set("transaction.timeout.ms", TRANSACTION_TIMEOUT);
         config.set("enable.idempotence", "true");
         config.set("acks", "all");
         config.set("partitioner", "murmur2_random");

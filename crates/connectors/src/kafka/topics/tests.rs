@@ -14,6 +14,8 @@ fn wanted() -> WantedTopic {
         segment: Some(DAY),
         compaction_lag: None,
         largest_batch: Some(1_040_000),
+        any_size: true,
+        clean_election: true,
         is_theirs: false,
     }
 }
@@ -22,6 +24,8 @@ fn described() -> DescribedTopic {
     let config = [
         ("cleanup.policy", "delete"),
         ("retention.ms", "2592000000"),
+        ("retention.bytes", "-1"),
+        ("unclean.leader.election.enable", "false"),
         ("message.timestamp.type", "LogAppendTime"),
         ("min.insync.replicas", "2"),
         ("segment.ms", "3600000"),
@@ -67,6 +71,7 @@ fn every_configuration_is_named_with_both_values() {
     for (key, value, text) in [
         ("cleanup.policy", "compact", "cleanup.policy must be delete, is compact"),
         ("retention.ms", "-1", "retention.ms must be 2592000000, is -1"),
+        ("retention.bytes", "1073741824", "retention.bytes must be -1, is 1073741824"),
         (
             "message.timestamp.type",
             "CreateTime",
@@ -78,6 +83,16 @@ fn every_configuration_is_named_with_both_values() {
     ] {
         assert_eq!(found(wanted(), with(key, value)), [format!("customer.events: {text}")]);
     }
+}
+
+#[test]
+fn a_leader_that_lacks_records_is_a_risk_and_not_a_refusal() {
+    let name = wanted().name;
+    let unclean = BTreeMap::from([(name, with(Mismatch::UNCLEAN, "true"))]);
+    let found = check(&[wanted()], &unclean);
+    let shown: Vec<_> = found.iter().map(|one| (one.to_string(), one.is_warning)).collect();
+    let text = "customer.events: unclean.leader.election.enable must be false, is true";
+    assert_eq!(shown, [(text.to_owned(), true)]);
 }
 
 #[test]
