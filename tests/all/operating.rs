@@ -251,7 +251,10 @@ fn a_dead_letter_is_replayed_once_and_as_it_came() {
     assert_eq!(shop.says(&["dlq", "show", "--raw", "--code", "oversize"]), "{\"a\":3}\n");
 
     let plan = shop.says(&["dlq", "replay", "--code", "missing_field"]);
-    contains(&plan, &["Nothing is done yet: add --yes to replay these 2."]);
+    contains(
+        &plan,
+        &["within `dedup.window` (48h) only", "Nothing is done yet: add --yes to replay these 2."],
+    );
     assert_eq!(shop.read(&shop.contacts()), []);
     let done = shop.says(&["dlq", "replay", "--code", "missing_field", "--yes"]);
     assert_eq!(done, "2 dead letters replayed.\n");

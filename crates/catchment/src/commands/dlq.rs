@@ -56,7 +56,8 @@ pub(crate) enum DlqCommand {
     ///
     /// Do it once the cause is gone: the mapping is corrected, the schema registered. A letter goes back with its key,
     /// value and headers, and is marked as replayed in the same transaction: it is replayed once, whatever crashes. An
-    /// event that was taken before is a duplicate, and does nothing.
+    /// event that was taken from elsewhere meanwhile is recognised as a duplicate within `dedup.window` only: of an older
+    /// letter, make sure that upstream has not sent it again.
     Replay {
         #[command(flatten)]
         which: FilterArgs,

@@ -13,7 +13,7 @@ use super::{Desk, handled};
 use crate::out::Out;
 
 pub(super) fn run<W: Write>(out: &mut Out<W>, desk: &Desk, all: bool, json: bool) -> anyhow::Result<()> {
-    let mut letters = desk.letters(handled::load(desk)?, all)?;
+    let mut letters = desk.letters(handled::load(desk, handled::Unreadable::Warn)?, all)?;
     let mut tally = Tally::default();
     while let Some((letter, action)) = letters.next_letter()? {
         tally.add(&letter, action);

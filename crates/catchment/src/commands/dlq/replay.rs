@@ -13,6 +13,7 @@ use super::list::Tally;
 use super::{Desk, Letters, handled};
 use crate::commands::operator::{now, user};
 use crate::commands::run::Role;
+use crate::config::Span;
 use crate::connect;
 use crate::out::Out;
 
@@ -37,13 +38,14 @@ pub(super) fn run<W: Write>(out: &mut Out<W>, desk: &Desk, work: &Work<'_>, yes:
     // Before the marks are read: another run that is still at work can't commit any more from here on, and all that it
     // has committed is seen.
     let writer = ToolWriter::new(&desk.cluster, &id, limit, desk.patience())?;
-    let mut letters = desk.letters(handled::load(desk)?, false)?;
-    let (mut done, mut left) = (0, Left::default());
+    let mut letters = desk.letters(handled::load(desk, handled::Unreadable::Refuse)?, false)?;
+    let (mut done, mut left, mut aged) = (0, Left::default(), Aged::new(desk, work.action));
     loop {
         let batch = next_batch(&mut letters, work, work.limit - done, &targets, &mut left)?;
         if batch.is_empty() {
             break;
         }
+        batch.iter().for_each(|job| aged.add(&job.letter));
         writer.transaction(|writer| write(writer, desk, work, &batch))?;
         done += u64::try_from(batch.len())?;
         tracing::debug!(done, "committed");
@@ -54,13 +56,14 @@ pub(super) fn run<W: Write>(out: &mut Out<W>, desk: &Desk, work: &Work<'_>, yes:
     };
     tracing::info!(action = verb, letters = done, reason = work.reason, "dead letters dealt with");
     out.line(format_args!("{done} dead letters {verb}."))?;
+    aged.print(out)?;
     left.print(out)
 }
 
 /// Says what would be done.
 fn plan<W: Write>(out: &mut Out<W>, desk: &Desk, work: &Work<'_>, targets: &Targets) -> anyhow::Result<()> {
-    let mut letters = desk.letters(handled::load(desk)?, false)?;
-    let (mut tally, mut left) = (Tally::default(), Left::default());
+    let mut letters = desk.letters(handled::load(desk, handled::Unreadable::Refuse)?, false)?;
+    let (mut tally, mut left, mut aged) = (Tally::default(), Left::default(), Aged::new(desk, work.action));
     let mut count = 0;
     while count < work.limit
         && let Some((letter, _)) = letters.next_letter()?
@@ -68,12 +71,14 @@ fn plan<W: Write>(out: &mut Out<W>, desk: &Desk, work: &Work<'_>, targets: &Targ
         match is_possible(&letter, work.action, targets) {
             Ok(_) => {
                 tally.add(&letter, None);
+                aged.add(&letter);
                 count += 1;
             }
             Err(reason) => left.add(reason),
         }
     }
     tally.print(out)?;
+    aged.print(out)?;
     left.print(out)?;
     let verb = match work.action {
         Action::Replayed => "replay",
@@ -82,7 +87,45 @@ fn plan<W: Write>(out: &mut Out<W>, desk: &Desk, work: &Work<'_>, targets: &Targ
     if count == 0 {
         return Ok(());
     }
+    if work.action == Action::Replayed {
+        out.line(format_args!(
+            "\nAn event that was taken from elsewhere meanwhile is recognised as a duplicate within `dedup.window` ({}) only.",
+            desk.config.dedup.window
+        ))?;
+    }
     out.line(format_args!("\nNothing is done yet: add --yes to {verb} these {count}."))
+}
+
+/// Letters that are replayed and older than the window of deduplication.
+#[derive(Debug)]
+struct Aged {
+    /// Letters from before then are counted, if any are.
+    before: Option<i64>,
+    window: Span,
+    count: u64,
+}
+
+impl Aged {
+    fn new(desk: &Desk, action: Action) -> Aged {
+        let window = desk.config.dedup.window;
+        let before = (action == Action::Replayed).then(|| now().saturating_sub(window.millis()));
+        Aged { before, window, count: 0 }
+    }
+
+    fn add(&mut self, letter: &Letter) {
+        self.count += u64::from(self.before.is_some_and(|before| letter.0.time < before));
+    }
+
+    fn print<W: Write>(&self, out: &mut Out<W>) -> anyhow::Result<()> {
+        let Aged { window, count, .. } = self;
+        if *count == 0 {
+            return Ok(());
+        }
+        out.line(format_args!(
+            "warning: {count} of them are older than `dedup.window` ({window}): an event that upstream has sent again since may \
+             be counted twice."
+        ))
+    }
 }
 
 /// Letters that stay where they are, by reason.
@@ -234,6 +277,21 @@ mod tests {
         assert_eq!(targets(1).of(&letter()), target(None), "by its key");
         let none = Targets(BTreeMap::new()).of(&letter());
         assert_eq!(none, Err("topic crm.contacts is not read by any role, or does not exist".to_owned()));
+    }
+
+    #[test]
+    fn letters_from_before_the_window_are_warned_of() {
+        let said = |before| {
+            let mut aged = Aged { before, window: Span::hours(48), count: 0 };
+            // Written at 1,000.
+            aged.add(&letter());
+            let mut bytes = Vec::new();
+            aged.print(&mut Out::new(&mut bytes)).unwrap();
+            String::from_utf8(bytes).unwrap()
+        };
+        assert!(said(Some(1_001)).starts_with("warning: 1 of them are older than `dedup.window` (48h)"));
+        assert_eq!(said(Some(1_000)), "");
+        assert_eq!(said(None), "", "nothing is counted twice by giving letters up");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) fn run<W: Write>(
     limit: u64,
     shown: Shown,
 ) -> anyhow::Result<()> {
-    let mut letters = desk.letters(handled::load(desk)?, all)?;
+    let mut letters = desk.letters(handled::load(desk, handled::Unreadable::Warn)?, all)?;
     let mut count = 0;
     while count < limit
         && let Some((letter, action)) = letters.next_letter()?

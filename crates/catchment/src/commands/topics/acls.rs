@@ -15,7 +15,7 @@ pub(super) fn print<W: Write>(out: &mut Out<W>, config: &Config) -> anyhow::Resu
     out.line("# Users are named APP-PARTY here; put in those that your cluster knows.")?;
     for party in [Party::Ingest, Party::Profile, Party::Operator, Party::Public] {
         let title = match party {
-            Party::Operator => "topics, dlq, lag, offsets",
+            Party::Operator => "topics, dlq, lag, offsets, read",
             Party::Public => "each consumer of the results; it also needs Read on its own group",
             _ => "the role",
         };
@@ -74,7 +74,9 @@ fn by_operations(config: &Config, party: Party) -> anyhow::Result<BTreeMap<Vec<&
             continue;
         };
         let mut operations = Vec::new();
-        if spec.readers.contains(&party) {
+        // `catchment read` shows an operator what consumers get.
+        let shows = party == Party::Operator && spec.readers.contains(&Party::Public);
+        if spec.readers.contains(&party) || shows {
             operations.push("Read");
         }
         if spec.writers.contains(&party) {
@@ -140,7 +142,10 @@ mod tests {
         assert_eq!(public.len(), 1, "{public:#?}");
         assert!(public[0].contains("--operation Read --operation Describe --topic"), "{public:#?}");
         assert!(public[0].contains(" --topic campaign.triggers") && !public[0].contains("customer.events"));
-        let operator = acls(Party::Operator).join("\n");
+        let operator = acls(Party::Operator);
+        let reads = operator.iter().find(|line| line.contains("--operation Read --operation Create"));
+        assert!(reads.unwrap().contains(" --topic campaign.triggers"), "{operator:#?}");
+        let operator = operator.join("\n");
         for part in [
             "--operation Write --operation Create --operation Describe --operation DescribeConfigs --topic contacts",
             "--transactional-id shop.operator. --resource-pattern-type prefixed",
