@@ -41,7 +41,7 @@ pub(super) fn run<W: Write>(out: &mut Out<W>, args: &LagArgs) -> anyhow::Result<
             Ok(lag) => lag.print(out)?,
             // Whoever watches an outage wants to see its end.
             Err(error @ AskError::Unreachable { .. }) if args.watch => {
-                tracing::warn!("{error}; asking again")
+                tracing::warn!("{error}; asking again");
             }
             Err(error) => return Err(error.into()),
         }
