@@ -287,6 +287,17 @@ fn a_dead_letter_is_replayed_once_and_as_it_came() {
     shop.says(&["topics", "create"]);
     shop.park(1, 50, ErrorCode::MissingField, "{\"a\":4}");
     assert_eq!(shop.letters(&[]), [waiting("missing_field", 1)]);
+
+    let marks = format!("{}.dlq.handled", shop.app);
+    let newer =
+        RawRecord { topic: &marks, key: Some(b"dlq.crm/1"), value: Some(b"{}"), ..RawRecord::default() };
+    shop.produce(&[newer]);
+    assert_eq!(shop.letters(&[]), [waiting("missing_field", 1)], "a list goes on");
+    for work in [&["replay"][..], &["replay", "--yes"], &["drop", "--reason", "x", "--yes"]] {
+        let refused = shop.fails(&[&["dlq"][..], work].concat());
+        contains(&refused, &[&marks, "can't be read: letters that were dealt with already would be again"]);
+    }
+    assert_eq!(shop.read(&shop.contacts()).len(), 2);
 }
 
 /// The lag of a partition of a role's input: committed offset and lag.
@@ -376,6 +387,16 @@ fn input_is_skipped_only_while_nobody_reads_it_and_leaves_a_record() {
         &["which ends at 5, before the committed offset 70: the topic was made anew or cut off"],
     );
     assert_eq!(lag(&shop, 0), (Some(0), 5, Value::Null));
+
+    let lines = |more: &[&str]| {
+        let read = [&["read", topic.as_str()][..], more].concat();
+        shop.says(&read).lines().filter(|line| line.contains(r#""value":"x""#)).count()
+    };
+    assert_eq!([lines(&[]), lines(&["--limit", "2"]), lines(&["--limit", "0"])], [5, 2, 0]);
+    assert_eq!(lines(&["--partition", "1"]), 0);
+    for wrong in [&["read", &topic, "--partition", "2"][..], &["read", "no.such.topic"]] {
+        assert_eq!(shop.run(wrong).0, 2, "{wrong:?}");
+    }
 }
 
 /// Commits an offset of ingest, as if the partition had once been longer.

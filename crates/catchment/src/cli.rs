@@ -48,10 +48,19 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Dlq(DlqCommand),
     /// Print what a topic holds, a line of JSON a record
+    ///
+    /// The output holds personal data: profiles, events and dead letters are shown as they are. Do not leave it where it
+    /// lives longer than the topic, or where more people can read it.
     Read(ReadArgs),
     /// Send files of events to the raw topics, to try a deployment or to fill one
     Load(LoadArgs),
     /// Show how far each role is behind its input
+    ///
+    /// For every partition: how far the role is, where the partition ends, and who reads it. Lag is counted in offsets.
+    /// Marks of transactions take some, so a partition that is read to its end may show a lag of a few. `input gap`:
+    /// records went before they were read. `cut off`: the partition ends before what was read already. `no offset
+    /// committed`: no lane has read it yet, or Kafka has forgotten how far it was. `catchment offsets skip` says where the
+    /// role goes on.
     Lag(LagArgs),
     /// Ask a process that runs roles whether it is well; for the health check of a container
     Health(HealthArgs),
@@ -145,7 +154,7 @@ Examples:
 Exit codes:
   0  all went well
   1  the work failed, or was stopped before its end
-  2  the command line, or a configuration, campaign or model file is wrong
+  2  the command line, a configuration, campaign or model file, or the topics are not as they must be
   130, 143  stopped at once by a second SIGINT or SIGTERM; the first one stops in order";
 
 /// The command line with its commands in groups.

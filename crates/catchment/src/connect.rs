@@ -10,6 +10,11 @@ use catchment_connectors::registry::{Login, RegistrySettings};
 use crate::config::{self, Config, Kafka, Registry};
 use crate::wiring;
 
+/// A key that not every command needs, but this one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is missing in the configuration; this command needs it")]
+pub(crate) struct MissingKey(pub(crate) &'static str);
+
 /// The configuration in a file, overridden by the environment, with sources that can be beside each other.
 ///
 /// # Errors
@@ -25,7 +30,7 @@ pub(crate) fn config(path: &Path) -> anyhow::Result<Config> {
 /// # Errors
 /// `kafka.brokers` is missing, a property is refused, or a secret can't be read.
 pub(crate) fn cluster(kafka: &Kafka) -> anyhow::Result<Cluster> {
-    let brokers = kafka.brokers.clone().context("`kafka.brokers` is missing in the configuration")?;
+    let brokers = kafka.brokers.clone().ok_or(MissingKey("kafka.brokers"))?;
     let mut properties = kafka.properties.clone();
     for (name, file) in &kafka.secret_files {
         let secret = std::fs::read_to_string(file)

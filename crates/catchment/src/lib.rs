@@ -26,8 +26,8 @@ use std::process::ExitCode;
 
 /// Runs the program with the arguments and the environment of the process.
 ///
-/// The exit code is 0 if all went well, 1 if the work failed, 2 if the command line or a configuration, campaign or
-/// model file is wrong.
+/// The exit code is 0 if all went well, 1 if the work failed, 2 if the command line, a configuration, campaign or model
+/// file, or the topics are not as they must be.
 #[must_use]
 pub fn main() -> ExitCode {
     // Prints usage errors, `--help` and `--version`, and exits with 2 or 0.
@@ -49,6 +49,8 @@ fn report(error: &anyhow::Error) -> ExitCode {
         (refused.to_string(), 2)
     } else if let Some(usage) = error.downcast_ref::<commands::UsageError>() {
         (format!("error: {usage}"), 2)
+    } else if let Some(missing) = error.downcast_ref::<connect::MissingKey>() {
+        (format!("error: {missing}"), 2)
     } else {
         (format!("error: {error:#}"), 1)
     };

@@ -79,8 +79,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let Some(topology) = wait_for(World::Kafka, &health, &stop, || topics(&config))? else {
         return Ok(());
     };
-    let registry = connect::registry(&config.registry)?
-        .context("`registry.url` is missing in the configuration: `run` writes Avro under registered ids")?;
+    let registry = connect::registry(&config.registry)?.ok_or(connect::MissingKey("registry.url"))?;
     let registry = Registry::start(registry)?;
     let Some(schemas) = wait_for(World::Registry, &health, &stop, || schemas(&registry))? else {
         return Ok(());

@@ -19,12 +19,6 @@ use crate::out::Out;
 /// Between two looks of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Shows for every partition that a role reads how far the role is, where the partition ends, and who reads it.
-///
-/// Lag is counted in offsets. Marks of transactions take some, so a partition that is read to its end may show a lag of
-/// a few. `input gap`: records went before they were read. `cut off`: the partition ends before what was read already.
-/// `no offset`: nothing is committed, since no lane has read it yet or Kafka has forgotten it. `catchment offsets skip`
-/// says where the role goes on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LagArgs {
     /// Configuration file

@@ -17,10 +17,6 @@ use crate::record_lines::TopicValues;
 /// How long the brokers may be silent.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Prints what a topic holds now, a line of JSON a record, partition by partition.
-///
-/// The output holds personal data: profiles, events and dead letters are shown as they are. Do not leave it in files or logs
-/// that live longer than the topic, or that more people can read.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ReadArgs {
     /// Topic, as `docs/topics.md` names it
@@ -36,6 +32,7 @@ pub(crate) struct ReadArgs {
     pub(crate) limit: Option<u64>,
 }
 
+/// Prints what a topic holds now, a line a record, partition by partition.
 pub(super) fn run<W: Write>(out: &mut Out<W>, args: &ReadArgs) -> anyhow::Result<()> {
     let config = connect::config(&args.config)?;
     let cluster = connect::cluster(&config.kafka)?;

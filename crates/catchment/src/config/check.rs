@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use catchment_connectors::kafka::Properties;
+
 use super::document::{Document, plain};
 use super::fault::{ConfigError, Origin};
 use super::keys::{Key, Kind, Rule};
@@ -28,6 +30,17 @@ pub(crate) fn check(document: &mut Document, keys: &[Key], findings: &mut Vec<Co
         if let Some(node) = document.root.get_mut(&wrong.path) {
             node.faulty = true;
         }
+    }
+}
+
+/// A property of the Kafka client that stands both as a text and as a file has two values.
+pub(crate) fn properties_once(document: &Document, findings: &mut Vec<ConfigError>) {
+    let at = |key: &str| [Step::Key("kafka".to_owned()), Step::Key(key.to_owned())];
+    let [texts, files] = ["properties", "secret_files"].map(|key| document.root.get(&at(key)));
+    let (Some(texts), Some(Value::Map(files))) = (texts, files.map(|node| &node.value)) else { return };
+    for file in files.iter().filter(|file| texts.entry(&file.key).is_some()) {
+        let message = format!("`kafka.secret_files.{}`: stands in `kafka.properties`, too", file.key);
+        findings.push(document.finding(file.value.origin.clone(), message));
     }
 }
 
@@ -98,8 +111,14 @@ impl Pass<'_> {
                     path.pop();
                 }
             }
-            (Kind::NamedFiles, Value::Map(entries)) => {
+            (Kind::Properties, Value::Map(entries)) => {
                 for entry in entries {
+                    self.property(&entry.value, &entry.key, path);
+                }
+            }
+            (Kind::PropertyFiles, Value::Map(entries)) => {
+                for entry in entries {
+                    self.property(&entry.value, &entry.key, path);
                     path.push(Step::Key(entry.key.clone()));
                     if let Value::Text(file) = &entry.value.value {
                         self.file(&entry.value, file, path);
@@ -108,6 +127,15 @@ impl Pass<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A property of the Kafka client that a user must not set would be found only when a client is made.
+    fn property(&mut self, node: &Node, name: &str, path: &mut Vec<Step>) {
+        if let Some(reason) = Properties::refusal(name) {
+            path.push(Step::Key(name.to_owned()));
+            self.note(node, path, format!("can't be set: {reason}"));
+            path.pop();
         }
     }
 

@@ -53,10 +53,10 @@ pub enum Kind {
     File,
     /// A list of such files.
     Files,
-    /// Names and texts, of which somebody else says what they mean.
-    Texts,
-    /// Names and such files.
-    NamedFiles,
+    /// Properties of the Kafka client by name. Those that are not a user's business are refused.
+    Properties,
+    /// As [`Properties`](Self::Properties), with a file for each value.
+    PropertyFiles,
 }
 
 /// What a text must look like.

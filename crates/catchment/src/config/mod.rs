@@ -43,6 +43,7 @@ pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> Res
     let mut findings = Vec::new();
     environment::apply(&mut document, Config::KEYS, env, &mut findings);
     check::check(&mut document, Config::KEYS, &mut findings);
+    check::properties_once(&document, &mut findings);
     let config: Option<Config> = document.extract(&mut findings);
     match (config, ConfigErrors::of(findings)) {
         (_, Some(findings)) => Err(findings),

@@ -111,8 +111,8 @@ fn value_text(key: &Key) -> String {
         Kind::Span { least, most } => format!("length of time, {least} to {most}"),
         Kind::File => "path of a file".to_owned(),
         Kind::Files => "list of paths of files".to_owned(),
-        Kind::Texts => "texts by name".to_owned(),
-        Kind::NamedFiles => "paths of files by name".to_owned(),
+        Kind::Properties => "texts by name".to_owned(),
+        Kind::PropertyFiles => "paths of files by name".to_owned(),
     }
 }
 

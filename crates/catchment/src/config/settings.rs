@@ -296,10 +296,10 @@ sections! {
         brokers: Option<String> = None => Kind::Text(&BROKERS),
         /// Properties of librdkafka, passed through: `security.protocol`, `sasl.mechanism`, `ssl.ca.location` and so on.
         /// What would break exactly-once is refused.
-        properties: BTreeMap<String, String> = BTreeMap::new() => Kind::Texts,
+        properties: BTreeMap<String, String> = BTreeMap::new() => Kind::Properties,
         /// Properties whose value is a file's content, such as `sasl.password`. A file is read again whenever a
         /// client is made, so that a new password is found without a restart.
-        secret_files: BTreeMap<String, PathBuf> = BTreeMap::new() => Kind::NamedFiles,
+        secret_files: BTreeMap<String, PathBuf> = BTreeMap::new() => Kind::PropertyFiles,
         /// A lane that Kafka has not heard from for so long loses its partitions. Longer than a restart takes, so
         /// that a restart moves nothing.
         session_timeout: Span = Span::of_millis(15_000) => Kind::Span { least: Span::of_millis(6_000), most: Span::hours(1) },

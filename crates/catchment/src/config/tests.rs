@@ -192,6 +192,19 @@ fn missing_files_are_named_with_the_key() {
 }
 
 #[test]
+fn properties_that_are_not_a_users_business_are_named_with_their_place() {
+    let reason = "can't be set: readers must see committed records only, and all of them";
+    for key in ["properties", "secret_files"] {
+        let text = format!("kafka:\n  {key}:\n    isolation.level: a.yaml\n");
+        refused_keys(&text, &format!("c.yaml:3:22: `kafka.{key}.isolation.level`: {reason}"));
+    }
+    refused_keys(
+        "kafka:\n  properties: {sasl.password: x}\n  secret_files: {sasl.password: a.yaml}\n",
+        "c.yaml:3:33: `kafka.secret_files.sasl.password`: stands in `kafka.properties`, too",
+    );
+}
+
+#[test]
 fn all_mistakes_are_found_at_once() {
     refused(
         "partitions: 0\nclok: event\nbatch:\n  max_records: many\n  max_byte: 1MiB\n\

@@ -71,16 +71,20 @@ const REFUSED: [(&str, &str); 35] = [
 pub struct Properties(BTreeMap<String, String>);
 
 impl Properties {
+    /// Why a user must not set the property; `None` if they may, as far as is known without librdkafka.
+    #[must_use]
+    pub fn refusal(name: &str) -> Option<&'static str> {
+        REFUSED.iter().find(|(refused, _)| *refused == name).map(|(_, reason)| *reason)
+    }
+
     /// Takes what a user wrote.
     ///
     /// # Errors
     /// [`PropertyRefused`] for the first property that is the lane's own business. Unknown names and bad values are
     /// found by librdkafka when a client is made.
     pub fn new(properties: BTreeMap<String, String>) -> Result<Self, PropertyRefused> {
-        let refused = |key: &String| {
-            let reason = REFUSED.iter().find(|(name, _)| name == key).map(|(_, reason)| *reason);
-            reason.map(|reason| PropertyRefused { key: key.clone(), reason })
-        };
+        let refused =
+            |key: &String| Self::refusal(key).map(|reason| PropertyRefused { key: key.clone(), reason });
         match properties.keys().find_map(refused) {
             Some(refused) => Err(refused),
             None => Ok(Properties(properties)),

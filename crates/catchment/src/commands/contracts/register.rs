@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::Context as _;
 use catchment_connectors::registry::{
     LevelChange, Publication, Refusal, Registry, RegistryError, VersionChange,
 };
@@ -17,8 +16,7 @@ use crate::out::Out;
 pub(super) fn run<W: Write>(out: &mut Out<W>, path: &Path) -> anyhow::Result<()> {
     let config = connect::config(path)?;
     let subjects = subjects(&config)?;
-    let settings =
-        connect::registry(&config.registry)?.context("`registry.url` is missing in the configuration")?;
+    let settings = connect::registry(&config.registry)?.ok_or(connect::MissingKey("registry.url"))?;
     let registry = Registry::start(settings)?;
     let mut rows = vec![["SUBJECT", "CONTRACT", "ID", "SCHEMA", "COMPATIBILITY"].map(str::to_owned)];
     let mut refused = 0;

@@ -77,7 +77,7 @@ fn a_registry_must_be_configured_and_reached_to_register() {
     let register =
         |text: &str| ran(&ContractsCommand::Register { config: config(&folder, text) }).1.unwrap_err();
     let sources = "sources:\n  - {name: shop, topic: items, mapping: catalog}\n";
-    assert_eq!(register(sources), "`registry.url` is missing in the configuration");
+    assert_eq!(register(sources), "`registry.url` is missing in the configuration; this command needs it");
     let closed = format!("{sources}registry: {{url: \"http://127.0.0.1:1\"}}\n");
     let error = register(&closed);
     assert!(error.starts_with("subject `"), "{error}");
