@@ -46,9 +46,10 @@ fn three_processes_of_which_one_leaves_and_another_joins_make_what_one_makes() {
     let start = |instance: &str| deployment.run(instance, &["profile"], &small);
     let (one, two, three) = (start("one"), start("two"), start("three"));
     shared_out(&[&one, &two, &three]);
+    // Before ingest starts: by order of arrival only what is there can be taken.
+    deployment.load();
     let ingest = deployment.run("ingest", &["ingest"], &small);
     ingest.ready();
-    deployment.load();
 
     assert!(three.leave().success());
     shared_out(&[&one, &two]);

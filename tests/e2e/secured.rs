@@ -37,6 +37,8 @@ fn behind_a_password(test: &str, user: &str) -> Option<Deployment> {
 fn the_shop_goes_through_tls_and_a_password_and_a_wrong_password_is_waited_out() {
     let Some(deployment) = behind_a_password("sasl_ssl", "user") else { return };
     let sandbox = deployment.sandbox();
+    // Before the start: by order of arrival only what is there can be taken.
+    deployment.load();
     let right = fs::read_to_string(deployment.path("password")).unwrap();
     fs::write(deployment.path("password"), "wrong").unwrap();
     let process = deployment.run("one", &[], &[]);
@@ -52,7 +54,6 @@ fn the_shop_goes_through_tls_and_a_password_and_a_wrong_password_is_waited_out()
     // Read again without a restart.
     fs::write(deployment.path("password"), right).unwrap();
     process.ready();
-    deployment.load();
     comes_out_as(&deployment, &sandbox);
     assert!(process.stop().success());
 }
