@@ -32,7 +32,7 @@ mod writer;
 pub use classify::{Class, Facts, Stage, classify};
 pub use config::{Cluster, LaneSettings, Properties, PropertyRefused, batch_limit};
 pub use context::{Client, StatisticsSink};
-pub use lane::{KafkaLane, Timings};
+pub use lane::KafkaLane;
 pub use tools::{
     AskError, Group, GroupMember, Inspector, NamedPartition, Place, RawProducer, RawRecord, Scan, Scanned,
     ToolWriter, View, read_committed,

@@ -84,9 +84,11 @@ impl<L: Log> Log for Timed<L> {
         self.log.set_hurry(hurry);
     }
 
-    /// Not timed: what is waited for here is no part of a step.
     fn await_records(&mut self) -> Result<bool, LogError> {
-        self.log.await_records()
+        let start = Instant::now();
+        let result = self.log.await_records();
+        self.times.poll += start.elapsed();
+        result
     }
 
     fn hold(&mut self, at: TopicPartition) -> Result<(), LogError> {

@@ -15,21 +15,12 @@ use catchment_runtime::{
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A restorer that was not asked for so long is closed.
 const RESTORER_IDLE: Duration = Duration::from_secs(10);
 /// How long a question may take that is asked while tasks run.
 pub(super) const QUESTION: Duration = Duration::from_secs(2);
-
-/// Time that a lane has spent in its log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timings {
-    /// Polling, the wait for records included.
-    pub poll: Duration,
-    /// Committing.
-    pub commit: Duration,
-}
 
 /// A lane's handle on Kafka: see the [module](super).
 ///
@@ -47,7 +38,6 @@ pub struct KafkaLane {
     owned: BTreeSet<Partition>,
     /// What changed and was not yet handed to the lane's owner, because the log had no answer.
     change: Reassignment,
-    timings: Timings,
 }
 
 impl KafkaLane {
@@ -101,13 +91,7 @@ impl KafkaLane {
             assignment: Vec::new(),
             owned: BTreeSet::new(),
             change: Reassignment::default(),
-            timings: Timings::default(),
         })
-    }
-
-    /// The time spent since this was last asked.
-    pub fn take_timings(&mut self) -> Timings {
-        std::mem::take(&mut self.timings)
     }
 
     /// Leaves the group, so that other lanes get the partitions at once. For scale-in only: a lane that is dropped
@@ -246,10 +230,7 @@ impl Log for KafkaLane {
         batch.clear();
         self.undisturbed()?;
         self.close_idle_restorer();
-        let start = Instant::now();
-        let result = self.reader.poll(limits, batch);
-        self.timings.poll += start.elapsed();
-        result
+        self.reader.poll(limits, batch)
     }
 
     fn poll_partition(
@@ -260,19 +241,13 @@ impl Log for KafkaLane {
     ) -> Result<(), LogError> {
         batch.clear();
         self.undisturbed()?;
-        let start = Instant::now();
-        let result = self.reader.poll_partition(at, limits, batch);
-        self.timings.poll += start.elapsed();
-        result
+        self.reader.poll_partition(at, limits, batch)
     }
 
     fn await_records(&mut self) -> Result<bool, LogError> {
         self.undisturbed()?;
         self.close_idle_restorer();
-        let start = Instant::now();
-        let result = self.reader.await_records();
-        self.timings.poll += start.elapsed();
-        result
+        self.reader.await_records()
     }
 
     fn hold(&mut self, at: TopicPartition) -> Result<(), LogError> {
@@ -292,10 +267,7 @@ impl Log for KafkaLane {
         outbox: &Outbox,
         offsets: &[(TopicPartition, NextOffset)],
     ) -> Result<CommitOutcome, LogError> {
-        let start = Instant::now();
-        let result = self.writer.commit(outbox, offsets, &self.member);
-        self.timings.commit += start.elapsed();
-        result
+        self.writer.commit(outbox, offsets, &self.member)
     }
 
     fn recover(&mut self) -> Result<(), LogError> {

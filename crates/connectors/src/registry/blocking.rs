@@ -1,7 +1,6 @@
 //! The registry for who may wait: commands, and the start of `run`.
 
 use super::{Client, RegistryError, RegistrySettings, SchemaText};
-use crate::retry::Backoff;
 use catchment_contracts::catalogue::Compatibility;
 use catchment_contracts::wire::{SchemaId, SchemaIds};
 use std::future::Future;
@@ -9,18 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
-use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
-use tracing::{info, warn};
 
 /// Requests that wait to be made.
 const QUEUE: usize = 64;
 /// Requests on their way at a time.
 const CONCURRENT: usize = 8;
-/// Waits between two attempts to reach the registry at start.
-const WAITS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
-/// How often a wait looks whether it is to go on.
-const LOOK: Duration = Duration::from_millis(50);
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Call = Box<dyn FnOnce(Arc<Client>) -> Work + Send>;
@@ -158,51 +151,6 @@ impl Registry {
         SchemaIds::resolve(|contract| {
             self.ask(move |client| async move { client.contract_id(contract).await })
         })
-    }
-
-    /// As [`schema_ids`](Self::schema_ids), but waits for a registry that can't be reached, for as long as `go_on` says
-    /// so, and says once a minute that it waits. `None`: `go_on` said no.
-    ///
-    /// # Errors
-    /// What the registry answered.
-    pub fn wait_for_schema_ids(&self, go_on: impl Fn() -> bool) -> Result<Option<SchemaIds>, RegistryError> {
-        let mut backoff = Backoff::new(WAITS[0], WAITS[1]);
-        loop {
-            match self.schema_ids() {
-                Ok(ids) => {
-                    if backoff.attempts() > 0 {
-                        info!(after_s = backoff.lasted().as_secs(), "the schema registry answers again");
-                    }
-                    return Ok(Some(ids));
-                }
-                Err(RegistryError::Unreachable { reason, retry_after }) => {
-                    let wait = backoff.next_wait().max(retry_after.unwrap_or_default());
-                    if backoff.is_worth_saying() {
-                        let (waited_s, attempts) = (backoff.lasted().as_secs(), backoff.attempts());
-                        warn!(%reason, waited_s, attempts, "waiting for the schema registry");
-                    }
-                    if !pause(wait, &go_on) {
-                        return Ok(None);
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-/// Waits, unless `go_on` says no; says whether it waited to the end.
-fn pause(wait: Duration, go_on: &impl Fn() -> bool) -> bool {
-    let start = Instant::now();
-    loop {
-        if !go_on() {
-            return false;
-        }
-        let left = wait.saturating_sub(start.elapsed());
-        if left.is_zero() {
-            return true;
-        }
-        thread::sleep(left.min(LOOK));
     }
 }
 

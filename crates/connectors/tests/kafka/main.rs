@@ -11,7 +11,6 @@
 
 mod admin;
 mod conformance;
-mod cost;
 mod denied;
 mod fencing;
 mod groups;

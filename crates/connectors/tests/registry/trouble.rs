@@ -111,22 +111,18 @@ fn user_and_password_go_with_every_route() {
 
 #[test]
 fn a_contract_that_is_not_registered_says_what_to_do() {
-    let refused = at(|_| error(404, 40_401)).wait_for_schema_ids(|| true).unwrap_err();
+    let refused = at(|_| error(404, 40_401)).schema_ids().unwrap_err();
     let RegistryError::NotRegistered { subject, contract } = &refused else { panic!("{refused:?}") };
     assert_eq!((subject.as_str(), *contract), ("customer.events-value", "customer_event"));
     assert!(refused.to_string().contains("`catchment contracts register`"), "{refused}");
 }
 
 #[test]
-fn a_start_waits_for_the_registry_until_it_is_told_to_stop() {
-    let attempts = Arc::new(AtomicU32::new(0));
-    let seen = Arc::clone(&attempts);
-    let registry = at(move |_| {
-        seen.fetch_add(1, Ordering::Relaxed);
-        error(503, 0)
-    });
-    assert_eq!(registry.wait_for_schema_ids(|| attempts.load(Ordering::Relaxed) < 3), Ok(None));
-    assert_eq!(attempts.load(Ordering::Relaxed), 3);
+fn a_start_can_tell_a_registry_in_trouble_from_one_that_answers() {
+    let refused = at(|_| error(503, 0)).schema_ids().unwrap_err();
+    assert!(refused.is_unreachable(), "{refused}");
+    let refused = at(|_| error(404, 40_401)).schema_ids().unwrap_err();
+    assert!(!refused.is_unreachable(), "{refused}");
 }
 
 #[test]
