@@ -2,6 +2,7 @@
 //!
 //! The binary is this library's [`main`] and nothing else.
 
+pub mod bench;
 mod cli;
 mod commands;
 pub mod config;

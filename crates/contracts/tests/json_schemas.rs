@@ -140,6 +140,12 @@ fn limits_that_the_shop_does_not_meet() {
             json!({"event": "Order Completed", "properties": {"order_id": "o", "total": -1, "products": []}}),
             false,
         ),
+        (
+            json!({"event": "Order Completed", "properties": {"order_id": "o", "revenue": 1, "product_id": "p"}}),
+            true,
+        ),
+        (json!({"event": "Order Completed", "properties": {"order_id": "o", "revenue": 1}}), false),
+        (json!({"event": "Order Completed", "properties": {"order_id": "o", "product_id": "p"}}), false),
     ] {
         assert_eq!(with("segment", &viewed, &change), valid, "{change}");
     }

@@ -36,6 +36,7 @@ shape!(Call {
     event = "event",
     name = "name",
     original = "originalTimestamp",
+    timestamp = "timestamp",
     sent = "sentAt",
     received = "receivedAt",
     properties = "properties",
@@ -65,6 +66,7 @@ shape!(Properties {
     currency = "currency",
     order_id = "order_id",
     total = "total",
+    revenue = "revenue",
     products = "products",
     poll_id = "poll_id",
     survey_id = "survey_id",
@@ -90,7 +92,11 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
     let kind = kind_of(&mut errors, call.kind);
     let (user_id, anonymous_id) = who(&mut errors, &call);
     let message_id = message_id(&mut errors, call.message_id);
-    let original = errors.time("originalTimestamp", call.original);
+    // Libraries write `timestamp`; Segment's servers rename it, and put a corrected time in its place.
+    let original = match call.original.is_none() {
+        true => errors.time("timestamp", call.timestamp),
+        false => errors.time("originalTimestamp", call.original),
+    };
     let sent = errors.time("sentAt", call.sent);
     let received_at = errors.time("receivedAt", call.received).unwrap_or(job.record.arrival);
     // Nothing is received after it arrived; a time of tomorrow would win every merge until then.
@@ -104,7 +110,9 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
     if let Some(flat) = &flat {
         flat.fill(&mut errors, &mut properties, &mut context);
     }
-    (properties.price, properties.total) = (job.amount(properties.price), job.amount(properties.total));
+    for amount in [&mut properties.price, &mut properties.total, &mut properties.revenue] {
+        *amount = job.amount(*amount);
+    }
 
     let mut draft = Draft::new(kind.unwrap_or(EventType::Track));
     draft.occurred_at = corrected(original, sent, received_at);

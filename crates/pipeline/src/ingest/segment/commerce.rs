@@ -101,7 +101,8 @@ fn product<'a>(errors: &mut Errors, draft: &mut Draft<'a>, money: Money, propert
     });
 }
 
-/// Order Completed: number, lines and total, checked.
+/// Order Completed: number, lines and total, checked. An order of one product may say it as the other tracks do, and
+/// `revenue` (the total without shipping and tax) stands in for a `total` that is not there.
 fn order<'a>(
     errors: &mut Errors,
     draft: &mut Draft<'a>,
@@ -111,12 +112,21 @@ fn order<'a>(
 ) {
     let id = errors.required_text("properties.order_id", properties.order_id);
     let id = errors.at_most("properties.order_id", MAX_ID_BYTES, id);
-    let products = errors.required_elements("properties.products", properties.products);
-    if properties.total.is_none() {
-        errors.missing("properties.total", "a number", properties.total);
+    let units = if properties.products.is_none() && !properties.product_id.is_none() {
+        product(errors, draft, money, properties);
+        quantity(properties.quantity)
+    } else {
+        let products = errors.required_elements("properties.products", properties.products);
+        lines(errors, draft, job, money, &products.unwrap_or_default())
+    };
+    let (field, amount) = match (properties.total.is_none(), properties.revenue.is_none()) {
+        (true, false) => ("properties.revenue", properties.revenue),
+        _ => ("properties.total", properties.total),
+    };
+    if amount.is_none() {
+        errors.missing(field, "a number", amount);
     }
-    let total = errors.amount("properties.total", properties.total, money.decimals());
-    let units = lines(errors, draft, job, money, &products.unwrap_or_default());
+    let total = errors.amount(field, amount, money.decimals());
     if let (Some(id), Some(total)) = (id, total) {
         // An order whose amount nobody can read is an order all the same.
         let total = money.known(Some(total));

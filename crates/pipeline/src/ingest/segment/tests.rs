@@ -297,6 +297,40 @@ fn an_order_has_number_lines_and_total() {
 }
 
 #[test]
+fn an_order_of_one_product_may_be_flat() {
+    let properties = r#"{"order_id":"o-1","revenue":30.10,"product_id":"a","price":15.05,"quantity":2}"#;
+    let told = tell(Mapping::Segment, track("Order Completed", properties));
+    let event = told.event();
+    let order = event.order.unwrap();
+    assert_eq!((order.order_id, order.total, order.units), ("o-1", Some(3_010), 2));
+    assert_eq!((event.items.len(), event.items[0].product_id, event.items[0].price), (1, "a", Some(1_505)));
+    let both = r#"{"order_id":"o-1","revenue":1,"total":2,"product_id":"a","products":[]}"#;
+    let told = tell(Mapping::Segment, track("Order Completed", both));
+    assert_eq!((told.event().order.unwrap().total, told.event().items.len()), (Some(200), 0));
+    refused(
+        &track("Order Completed", r#"{"order_id":"o","product_id":7,"revenue":"9"}"#),
+        &[
+            "wrong_type properties.product_id: a string / a number",
+            "wrong_type properties.revenue: a number / a string of 1 character",
+        ],
+    );
+}
+
+#[test]
+fn the_time_of_a_library_stands_in_for_the_one_that_servers_rename() {
+    let call = |times: &str| {
+        let text = format!(r#"{{"type":"page","userId":"u","receivedAt":"2026-03-05T09:00:00Z",{times}}}"#);
+        tell(Mapping::Segment, &text).event().occurred_at
+    };
+    let sent = r#""sentAt":"2026-03-05T08:00:10Z""#;
+    let corrected = call(&format!(r#""originalTimestamp":"2026-03-05T08:00:00Z",{sent}"#));
+    assert_eq!(corrected, call(&format!(r#""timestamp":"2026-03-05T08:00:00Z",{sent}"#)));
+    let both = r#""originalTimestamp":"2026-03-05T08:00:00Z","timestamp":"2026-03-05T08:59:50Z""#;
+    assert_eq!(corrected, call(&format!("{both},{sent}")));
+    assert_ne!(corrected, call(sent));
+}
+
+#[test]
 fn amounts_in_a_currency_that_nobody_lists_are_left_out_and_counted() {
     let properties =
         r#"{"order_id":"o","products":[{"product_id":"p","price":5}],"total":5,"currency":"DOGE"}"#;

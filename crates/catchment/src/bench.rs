@@ -1,0 +1,3 @@
+//! Measuring: loads that are made from a seed.
+
+pub mod load;
