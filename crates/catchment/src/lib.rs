@@ -25,6 +25,10 @@ mod wiring;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+/// Profiles are many small lists and texts: they cost less time and leave fewer holes than with the C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs the program with the arguments and the environment of the process.
 ///
 /// The exit code is 0 if all went well, 1 if the work failed, 2 if the command line, a configuration, campaign or model

@@ -211,10 +211,27 @@ impl<'a> Reader<'a> {
         read: impl Fn(&mut Self) -> ReadResult<T>,
     ) -> ReadResult<Vec<T>> {
         let mut items = Vec::new();
+        self.items(smallest, read, |item, left| {
+            if items.len() == items.capacity() {
+                items.reserve_exact(left);
+            }
+            items.push(item);
+        })?;
+        Ok(items)
+    }
+
+    /// As [`array`](Self::array), but hands the items over, each with how many are announced, itself included.
+    #[inline]
+    pub(crate) fn items<T>(
+        &mut self,
+        smallest: usize,
+        read: impl Fn(&mut Self) -> ReadResult<T>,
+        mut take: impl FnMut(T, usize),
+    ) -> ReadResult<()> {
         loop {
             let announced = self.long()?;
             if announced == 0 {
-                return Ok(items);
+                return Ok(());
             }
             // A negative count is followed by the size of the block in bytes.
             let size = if announced < 0 { Some(self.length()?) } else { None };
@@ -223,9 +240,8 @@ impl<'a> Reader<'a> {
                 return Err(DecodeErrorKind::BadLength);
             }
             let before = self.rest.len();
-            items.reserve(count);
-            for _ in 0..count {
-                items.push(read(self)?);
+            for left in (1..=count).rev() {
+                take(read(self)?, left);
             }
             if size.is_some_and(|size| before - self.rest.len() != size) {
                 return Err(DecodeErrorKind::BadBlockSize);
@@ -238,11 +254,19 @@ impl<'a> Reader<'a> {
 #[inline]
 pub(crate) fn write_long(out: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
-    while rest >= 0x80 {
-        out.push(low_byte(rest) | 0x80);
-        rest >>= 7;
+    // Most integers of our records are one byte.
+    if rest < 0x80 {
+        out.push(low_byte(rest));
+        return;
     }
-    out.push(low_byte(rest));
+    let (mut bytes, mut length) = ([0; 10], 0);
+    while rest >= 0x80 {
+        bytes[length] = low_byte(rest) | 0x80;
+        rest >>= 7;
+        length += 1;
+    }
+    bytes[length] = low_byte(rest);
+    out.extend_from_slice(&bytes[..=length]);
 }
 
 #[inline]
@@ -294,6 +318,22 @@ pub(crate) fn write_array<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&T, 
         write_length(out, items.len());
         for item in items {
             write(item, out);
+        }
+    }
+    out.push(0);
+}
+
+/// As [`write_array`], of items that are made on the way.
+#[inline]
+pub(crate) fn write_items<T>(
+    out: &mut Vec<u8>,
+    items: impl ExactSizeIterator<Item = T>,
+    write: impl Fn(&T, &mut Vec<u8>),
+) {
+    if items.len() > 0 {
+        write_length(out, items.len());
+        for item in items {
+            write(&item, out);
         }
     }
     out.push(0);

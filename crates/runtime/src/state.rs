@@ -7,8 +7,8 @@ mod dedup;
 mod table;
 mod timers;
 
-pub use dedup::Dedup;
-pub use table::{DEFAULT_KEPT, Dirty, Stored, Table};
+pub use dedup::{Dedup, MOST_IDS};
+pub use table::{DEFAULT_DECODED, Dirty, Stored, Table};
 pub use timers::{Timer, TimerIndex};
 
 use crate::task::Unreadable;

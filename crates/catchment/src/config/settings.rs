@@ -176,7 +176,7 @@ sections! {
         /// Where events come from.
         sources: Vec<Source> => Kind::Sections(Source::KEYS),
         /// How much a step takes at once: the larger, the fewer transactions and the longer a step.
-        batch: Batch = Batch { max_records: 10_000, max_bytes: Size(4 << 20) } => Kind::Section(Batch::KEYS),
+        batch: Batch = Batch { max_records: 30_000, max_bytes: Size(16 << 20) } => Kind::Section(Batch::KEYS),
         /// How repeated deliveries of one event are recognised.
         dedup: Dedup = Dedup { window: Span::hours(48), max_entries: 1_000_000 } => Kind::Section(Dedup::KEYS),
         /// How decisions wait.
@@ -241,9 +241,9 @@ sections! {
     /// How much a step takes at once.
     Batch {
         /// Most records.
-        max_records: u32 = 10_000 => Kind::Integer { least: 1, most: 1_000_000 },
+        max_records: u32 = 30_000 => Kind::Integer { least: 1, most: 1_000_000 },
         /// Most bytes of records. A record that is larger by itself is taken alone.
-        max_bytes: Size = Size(4 << 20) => Kind::Size { least: Size(1 << 10), most: Size(256 << 20) },
+        max_bytes: Size = Size(16 << 20) => Kind::Size { least: Size(1 << 10), most: Size(256 << 20) },
     }
 
     /// How repeated deliveries of one event are recognised.

@@ -553,6 +553,48 @@ impl<'a> CustomerProfile<'a> {
         avro::write_array(out, &self.predictions, Prediction::encode);
     }
 
+    /// As [`encode`](Self::encode), but the lists are made while they are written: those of `self` do not count.
+    #[allow(clippy::too_many_arguments, reason = "one for each list of the schema")]
+    pub fn encode_with<'b>(
+        &self,
+        out: &mut Vec<u8>,
+        identifiers: impl ExactSizeIterator<Item = ProfileIdentifier<'b>>,
+        traits: impl ExactSizeIterator<Item = Trait<'b>>,
+        consents: impl ExactSizeIterator<Item = Consent<'b>>,
+        counts: impl ExactSizeIterator<Item = EventCount<'b>>,
+        days: impl ExactSizeIterator<Item = Day>,
+        orders: impl ExactSizeIterator<Item = Order<'b>>,
+        older_orders: impl ExactSizeIterator<Item = OrderSum<'b>>,
+        cart: impl ExactSizeIterator<Item = CartItem<'b>>,
+        recent: impl ExactSizeIterator<Item = RecentProduct<'b>>,
+        affinity: impl ExactSizeIterator<Item = Affinity<'b>>,
+        surveys: impl ExactSizeIterator<Item = SurveyAnswer<'b>>,
+        freshness: impl ExactSizeIterator<Item = Freshness<'b>>,
+        predictions: impl ExactSizeIterator<Item = Prediction<'b>>,
+    ) {
+        out.extend_from_slice(&self.profile_id);
+        avro::write_long(out, self.events);
+        avro::write_long(out, self.first_seen);
+        avro::write_long(out, self.last_seen);
+        avro::write_long(out, self.updated_at);
+        avro::write_items(out, identifiers, ProfileIdentifier::encode);
+        avro::write_items(out, traits, Trait::encode);
+        avro::write_items(out, consents, Consent::encode);
+        avro::write_items(out, counts, EventCount::encode);
+        avro::write_items(out, days, Day::encode);
+        avro::write_items(out, orders, Order::encode);
+        avro::write_items(out, older_orders, OrderSum::encode);
+        avro::write_option(out, self.cart_closed_at.as_ref(), |value, out| {
+            avro::write_long(out, *value);
+        });
+        avro::write_items(out, cart, CartItem::encode);
+        avro::write_items(out, recent, RecentProduct::encode);
+        avro::write_items(out, affinity, Affinity::encode);
+        avro::write_items(out, surveys, SurveyAnswer::encode);
+        avro::write_items(out, freshness, Freshness::encode);
+        avro::write_items(out, predictions, Prediction::encode);
+    }
+
     /// Reads a datum that fills `bytes` exactly.
     ///
     /// # Errors
@@ -585,4 +627,109 @@ impl<'a> CustomerProfile<'a> {
             predictions: input.array(12, Prediction::read)?,
         })
     }
+
+    /// As [`decode`](Self::decode), but hands the items of its lists over: the lists of the result are empty. What was handed over
+    /// before an error is worth nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    pub fn decode_with(
+        bytes: &'a [u8],
+        lists: &mut impl CustomerProfileLists<'a>,
+    ) -> Result<Self, DecodeError> {
+        avro::decode(bytes, |input| {
+            Ok(Self {
+                profile_id: input.fixed()?,
+                events: input.long()?,
+                first_seen: input.long()?,
+                last_seen: input.long()?,
+                updated_at: input.long()?,
+                identifiers: {
+                    input.items(3, ProfileIdentifier::read, |item, left| lists.identifiers(item, left))?;
+                    Vec::new()
+                },
+                traits: {
+                    input.items(4, Trait::read, |item, left| lists.traits(item, left))?;
+                    Vec::new()
+                },
+                consents: {
+                    input.items(4, Consent::read, |item, left| lists.consents(item, left))?;
+                    Vec::new()
+                },
+                counts: {
+                    input.items(3, EventCount::read, |item, left| lists.counts(item, left))?;
+                    Vec::new()
+                },
+                days: {
+                    input.items(5, Day::read, |item, left| lists.days(item, left))?;
+                    Vec::new()
+                },
+                orders: {
+                    input.items(5, Order::read, |item, left| lists.orders(item, left))?;
+                    Vec::new()
+                },
+                older_orders: {
+                    input.items(5, OrderSum::read, |item, left| lists.older_orders(item, left))?;
+                    Vec::new()
+                },
+                cart_closed_at: input.option(Reader::long)?,
+                cart: {
+                    input.items(5, CartItem::read, |item, left| lists.cart(item, left))?;
+                    Vec::new()
+                },
+                recent: {
+                    input.items(3, RecentProduct::read, |item, left| lists.recent(item, left))?;
+                    Vec::new()
+                },
+                affinity: {
+                    input.items(3, Affinity::read, |item, left| lists.affinity(item, left))?;
+                    Vec::new()
+                },
+                surveys: {
+                    input.items(4, SurveyAnswer::read, |item, left| lists.surveys(item, left))?;
+                    Vec::new()
+                },
+                freshness: {
+                    input.items(2, Freshness::read, |item, left| lists.freshness(item, left))?;
+                    Vec::new()
+                },
+                predictions: {
+                    input.items(12, Prediction::read, |item, left| lists.predictions(item, left))?;
+                    Vec::new()
+                },
+            })
+        })
+    }
+}
+
+/// Takes the items of the lists of a [`CustomerProfile`] one by one, as they are read. `left` says how many of them are announced, this one
+/// included.
+pub trait CustomerProfileLists<'a> {
+    /// Identifiers, by type and value. Personal data: identifier.
+    fn identifiers(&mut self, item: ProfileIdentifier<'a>, left: usize);
+    /// Traits, by name. Personal data: personal.
+    fn traits(&mut self, item: Trait<'a>, left: usize);
+    /// Consents, by purpose.
+    fn consents(&mut self, item: Consent<'a>, left: usize);
+    /// Counts, by event.
+    fn counts(&mut self, item: EventCount<'a>, left: usize);
+    /// Activity of the newest 90 days with any, by day.
+    fn days(&mut self, item: Day, left: usize);
+    /// The newest 256 orders, by time.
+    fn orders(&mut self, item: Order<'a>, left: usize);
+    /// Sums of the orders older than the list, by currency.
+    fn older_orders(&mut self, item: OrderSum<'a>, left: usize);
+    /// Open cart, by sku; the newest 32.
+    fn cart(&mut self, item: CartItem<'a>, left: usize);
+    /// The newest 20, newest first.
+    fn recent(&mut self, item: RecentProduct<'a>, left: usize);
+    /// The newest 64, by day and category.
+    fn affinity(&mut self, item: Affinity<'a>, left: usize);
+    /// The newest 20 answers, by time.
+    fn surveys(&mut self, item: SurveyAnswer<'a>, left: usize);
+    /// Freshness, by source.
+    fn freshness(&mut self, item: Freshness<'a>, left: usize);
+    /// Latest score of each model, by name.
+    fn predictions(&mut self, item: Prediction<'a>, left: usize);
 }

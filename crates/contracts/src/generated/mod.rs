@@ -8,8 +8,8 @@ pub use customer_event::{
 };
 mod customer_profile;
 pub use customer_profile::{
-    Affinity, CartItem, Consent, CustomerProfile, Day, EventCount, Freshness, Order, OrderSum,
-    ProfileIdentifier, RecentProduct, SurveyAnswer, Trait,
+    Affinity, CartItem, Consent, CustomerProfile, CustomerProfileLists, Day, EventCount, Freshness, Order,
+    OrderSum, ProfileIdentifier, RecentProduct, SurveyAnswer, Trait,
 };
 mod node_state;
 pub use node_state::{NodeState, Sent, Timer};

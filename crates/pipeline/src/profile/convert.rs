@@ -4,7 +4,7 @@
 //! as the kind of an event it is a track without a name, which is counted and means nothing; an identifier of such a type
 //! is left out.
 
-use catchment_contracts::{self as wire, CustomerEvent};
+use catchment_contracts::{self as wire, CustomerEvent, DecodeError};
 use catchment_domain::campaign::{self, Channel, Decision, Ledger, Sent, Timer};
 use catchment_domain::event::{
     ConsentStatement, ConsentStatus, EventKind, LineItem, OrderTotal, SurveyResponse, TraitChange,
@@ -127,91 +127,104 @@ fn unsigned32(count: i32) -> u32 {
     u32::try_from(count).unwrap_or(0)
 }
 
-/// A profile as it is published.
-pub(super) fn wire_profile(key: NodeKey, profile: &Profile) -> wire::CustomerProfile<'_> {
-    wire::CustomerProfile {
+/// Writes a profile as it is published. The lists go straight from one form to the other: this runs for every profile of
+/// a step.
+pub(super) fn encode_profile(key: NodeKey, profile: &Profile, out: &mut Vec<u8>) {
+    let record = wire::CustomerProfile {
         profile_id: key.0,
         events: signed(profile.events),
         first_seen: profile.first_seen,
         last_seen: profile.last_seen,
         updated_at: profile.updated_at,
-        identifiers: profile.identifiers.iter().map(wire_identifier).collect(),
-        traits: profile
-            .traits
-            .iter()
-            .map(|t| wire::Trait { name: &t.name, value: t.value.as_deref(), at: t.at, source: &t.source })
-            .collect(),
-        consents: profile
-            .consents
-            .iter()
-            .map(|c| wire::Consent {
-                purpose: &c.purpose,
-                status: wire_consent_status(c.status),
-                at: c.at,
-                source: &c.source,
-            })
-            .collect(),
-        counts: profile
-            .counts
-            .iter()
-            .map(|c| wire::EventCount { event: &c.event, count: signed(c.count), last_at: c.last_at })
-            .collect(),
-        days: profile.days.iter().map(wire_day).collect(),
-        orders: profile.orders.iter().map(wire_order).collect(),
-        older_orders: profile
-            .older_orders
-            .iter()
-            .map(|sum| wire::OrderSum {
-                currency: sum.currency.as_deref(),
-                orders: signed(sum.orders),
-                total: sum.total,
-                units: sum.units,
-                first_at: sum.first_at,
-            })
-            .collect(),
+        identifiers: Vec::new(),
+        traits: Vec::new(),
+        consents: Vec::new(),
+        counts: Vec::new(),
+        days: Vec::new(),
+        orders: Vec::new(),
+        older_orders: Vec::new(),
         cart_closed_at: profile.cart_closed_at,
-        cart: profile
-            .cart
-            .iter()
-            .map(|item| wire::CartItem {
-                sku: &item.sku,
-                product_id: &item.product_id,
-                at: item.at,
-                removed: item.removed,
-                quantity: item.quantity,
-            })
-            .collect(),
-        recent: profile
-            .recent
-            .iter()
-            .map(|seen| wire::RecentProduct { sku: &seen.sku, product_id: &seen.product_id, at: seen.at })
-            .collect(),
-        affinity: profile
-            .affinity
-            .iter()
-            .map(|entry| wire::Affinity {
-                category: &entry.category,
-                day: entry.day,
-                points: signed32(entry.points),
-            })
-            .collect(),
-        surveys: profile
-            .surveys
-            .iter()
-            .map(|answer| wire::SurveyAnswer {
-                survey: &answer.survey,
-                question: &answer.question,
-                score: answer.score,
-                at: answer.at,
-            })
-            .collect(),
-        freshness: profile
-            .freshness
-            .iter()
-            .map(|fresh| wire::Freshness { source: &fresh.source, at: fresh.at })
-            .collect(),
-        predictions: profile.predictions.iter().map(wire_prediction).collect(),
+        cart: Vec::new(),
+        recent: Vec::new(),
+        affinity: Vec::new(),
+        surveys: Vec::new(),
+        freshness: Vec::new(),
+        predictions: Vec::new(),
+    };
+    record.encode_with(
+        out,
+        profile.identifiers.iter().map(wire_identifier),
+        profile.traits.iter().map(wire_trait),
+        profile.consents.iter().map(wire_consent),
+        profile.counts.iter().map(wire_count),
+        profile.days.iter().map(wire_day),
+        profile.orders.iter().map(wire_order),
+        profile.older_orders.iter().map(wire_order_sum),
+        profile.cart.iter().map(wire_cart_item),
+        profile.recent.iter().map(wire_recent),
+        profile.affinity.iter().map(wire_affinity),
+        profile.surveys.iter().map(wire_survey),
+        profile.freshness.iter().map(wire_freshness),
+        profile.predictions.iter().map(wire_prediction),
+    );
+}
+
+fn wire_trait(known: &profile::Trait) -> wire::Trait<'_> {
+    wire::Trait { name: &known.name, value: known.value.as_deref(), at: known.at, source: &known.source }
+}
+
+fn wire_consent(known: &profile::Consent) -> wire::Consent<'_> {
+    wire::Consent {
+        purpose: &known.purpose,
+        status: wire_consent_status(known.status),
+        at: known.at,
+        source: &known.source,
     }
+}
+
+fn wire_count(known: &profile::EventCount) -> wire::EventCount<'_> {
+    wire::EventCount { event: &known.event, count: signed(known.count), last_at: known.last_at }
+}
+
+fn wire_order_sum(sum: &profile::OrderSum) -> wire::OrderSum<'_> {
+    wire::OrderSum {
+        currency: sum.currency.as_deref(),
+        orders: signed(sum.orders),
+        total: sum.total,
+        units: sum.units,
+        first_at: sum.first_at,
+    }
+}
+
+fn wire_cart_item(item: &profile::CartItem) -> wire::CartItem<'_> {
+    wire::CartItem {
+        sku: &item.sku,
+        product_id: &item.product_id,
+        at: item.at,
+        removed: item.removed,
+        quantity: item.quantity,
+    }
+}
+
+fn wire_recent(seen: &profile::RecentProduct) -> wire::RecentProduct<'_> {
+    wire::RecentProduct { sku: &seen.sku, product_id: &seen.product_id, at: seen.at }
+}
+
+fn wire_affinity(entry: &profile::Affinity) -> wire::Affinity<'_> {
+    wire::Affinity { category: &entry.category, day: entry.day, points: signed32(entry.points) }
+}
+
+fn wire_survey(answer: &profile::SurveyAnswer) -> wire::SurveyAnswer<'_> {
+    wire::SurveyAnswer {
+        survey: &answer.survey,
+        question: &answer.question,
+        score: answer.score,
+        at: answer.at,
+    }
+}
+
+fn wire_freshness(fresh: &profile::Freshness) -> wire::Freshness<'_> {
+    wire::Freshness { source: &fresh.source, at: fresh.at }
 }
 
 fn wire_identifier(identifier: &profile::ProfileIdentifier) -> wire::ProfileIdentifier<'_> {
@@ -249,119 +262,125 @@ fn wire_order(order: &profile::Order) -> wire::Order<'_> {
     }
 }
 
-/// A published profile back as the domain keeps it. The record holds everything, so nothing is lost.
-pub(super) fn profile(record: &wire::CustomerProfile<'_>) -> Profile {
-    Profile {
-        events: unsigned(record.events),
-        first_seen: record.first_seen,
-        last_seen: record.last_seen,
-        updated_at: record.updated_at,
-        identifiers: record
-            .identifiers
-            .iter()
-            .filter_map(|i| {
-                let kind = identifier_type(i.r#type)?;
-                Some(profile::ProfileIdentifier { kind, value: Text::from(i.value), at: i.at })
-            })
-            .collect(),
-        traits: record
-            .traits
-            .iter()
-            .map(|t| profile::Trait {
-                name: Text::from(t.name),
-                value: t.value.map(Text::from),
-                at: t.at,
-                source: Text::from(t.source),
-            })
-            .collect(),
-        consents: record
-            .consents
-            .iter()
-            .map(|c| profile::Consent {
-                purpose: Text::from(c.purpose),
-                status: consent_status(c.status),
-                at: c.at,
-                source: Text::from(c.source),
-            })
-            .collect(),
-        counts: record
-            .counts
-            .iter()
-            .map(|c| profile::EventCount {
-                event: Text::from(c.event),
-                count: unsigned(c.count),
-                last_at: c.last_at,
-            })
-            .collect(),
-        days: record.days.iter().map(day).collect(),
-        orders: record.orders.iter().map(order).collect(),
-        older_orders: record
-            .older_orders
-            .iter()
-            .map(|sum| profile::OrderSum {
-                currency: sum.currency.map(Text::from),
-                orders: unsigned(sum.orders),
-                total: sum.total,
-                units: sum.units,
-                first_at: sum.first_at,
-            })
-            .collect(),
-        cart_closed_at: record.cart_closed_at,
-        cart: record
-            .cart
-            .iter()
-            .map(|item| profile::CartItem {
-                sku: Text::from(item.sku),
-                product_id: Text::from(item.product_id),
-                at: item.at,
-                removed: item.removed,
-                quantity: item.quantity,
-            })
-            .collect(),
-        recent: record
-            .recent
-            .iter()
-            .map(|seen| profile::RecentProduct {
-                sku: Text::from(seen.sku),
-                product_id: Text::from(seen.product_id),
-                at: seen.at,
-            })
-            .collect(),
-        affinity: record
-            .affinity
-            .iter()
-            .map(|entry| profile::Affinity {
-                day: entry.day,
-                category: Text::from(entry.category),
-                points: unsigned32(entry.points),
-            })
-            .collect(),
-        surveys: record
-            .surveys
-            .iter()
-            .map(|answer| profile::SurveyAnswer {
-                at: answer.at,
-                survey: Text::from(answer.survey),
-                question: Text::from(answer.question),
-                score: answer.score,
-            })
-            .collect(),
-        freshness: record
-            .freshness
-            .iter()
-            .map(|fresh| profile::Freshness { source: Text::from(fresh.source), at: fresh.at })
-            .collect(),
-        predictions: record
-            .predictions
-            .iter()
-            .map(|p| profile::Prediction {
-                model: Text::from(p.model),
-                version: Text::from(p.version),
-                score: p.score,
-                at: p.at,
-                missing: p.missing,
-            })
-            .collect(),
+/// A published profile back as the domain keeps it, with its key. The record holds everything, so nothing is lost.
+pub(super) fn decode_profile(bytes: &[u8]) -> Result<(NodeKey, Profile), DecodeError> {
+    let mut profile = Profile::default();
+    let record = wire::CustomerProfile::decode_with(bytes, &mut Lists(&mut profile))?;
+    profile.events = unsigned(record.events);
+    profile.first_seen = record.first_seen;
+    profile.last_seen = record.last_seen;
+    profile.updated_at = record.updated_at;
+    profile.cart_closed_at = record.cart_closed_at;
+    Ok((NodeKey(record.profile_id), profile))
+}
+
+/// Takes the lists of a record straight into a profile. This runs for every customer that comes back.
+struct Lists<'p>(&'p mut Profile);
+
+fn push<T>(list: &mut Vec<T>, left: usize, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(left);
+    }
+    list.push(item);
+}
+
+impl<'a> wire::CustomerProfileLists<'a> for Lists<'_> {
+    fn identifiers(&mut self, item: wire::ProfileIdentifier<'a>, left: usize) {
+        if let Some(kind) = identifier_type(item.r#type) {
+            let value = Text::from(item.value);
+            push(&mut self.0.identifiers, left, profile::ProfileIdentifier { kind, value, at: item.at });
+        }
+    }
+
+    fn traits(&mut self, item: wire::Trait<'a>, left: usize) {
+        let known = profile::Trait {
+            name: Text::from(item.name),
+            value: item.value.map(Text::from),
+            at: item.at,
+            source: Text::from(item.source),
+        };
+        push(&mut self.0.traits, left, known);
+    }
+
+    fn consents(&mut self, item: wire::Consent<'a>, left: usize) {
+        let known = profile::Consent {
+            purpose: Text::from(item.purpose),
+            status: consent_status(item.status),
+            at: item.at,
+            source: Text::from(item.source),
+        };
+        push(&mut self.0.consents, left, known);
+    }
+
+    fn counts(&mut self, item: wire::EventCount<'a>, left: usize) {
+        let (event, count) = (Text::from(item.event), unsigned(item.count));
+        push(&mut self.0.counts, left, profile::EventCount { event, count, last_at: item.last_at });
+    }
+
+    fn days(&mut self, item: wire::Day, left: usize) {
+        push(&mut self.0.days, left, day(&item));
+    }
+
+    fn orders(&mut self, item: wire::Order<'a>, left: usize) {
+        push(&mut self.0.orders, left, order(&item));
+    }
+
+    fn older_orders(&mut self, item: wire::OrderSum<'a>, left: usize) {
+        let sum = profile::OrderSum {
+            currency: item.currency.map(Text::from),
+            orders: unsigned(item.orders),
+            total: item.total,
+            units: item.units,
+            first_at: item.first_at,
+        };
+        push(&mut self.0.older_orders, left, sum);
+    }
+
+    fn cart(&mut self, item: wire::CartItem<'a>, left: usize) {
+        let known = profile::CartItem {
+            sku: Text::from(item.sku),
+            product_id: Text::from(item.product_id),
+            at: item.at,
+            removed: item.removed,
+            quantity: item.quantity,
+        };
+        push(&mut self.0.cart, left, known);
+    }
+
+    fn recent(&mut self, item: wire::RecentProduct<'a>, left: usize) {
+        let (sku, product_id) = (Text::from(item.sku), Text::from(item.product_id));
+        push(&mut self.0.recent, left, profile::RecentProduct { sku, product_id, at: item.at });
+    }
+
+    fn affinity(&mut self, item: wire::Affinity<'a>, left: usize) {
+        let (category, points) = (Text::from(item.category), unsigned32(item.points));
+        push(&mut self.0.affinity, left, profile::Affinity { day: item.day, category, points });
+    }
+
+    fn surveys(&mut self, item: wire::SurveyAnswer<'a>, left: usize) {
+        let answer = profile::SurveyAnswer {
+            at: item.at,
+            survey: Text::from(item.survey),
+            question: Text::from(item.question),
+            score: item.score,
+        };
+        push(&mut self.0.surveys, left, answer);
+    }
+
+    fn freshness(&mut self, item: wire::Freshness<'a>, left: usize) {
+        let source = Text::from(item.source);
+        push(&mut self.0.freshness, left, profile::Freshness { source, at: item.at });
+    }
+
+    fn predictions(&mut self, item: wire::Prediction<'a>, left: usize) {
+        let known = profile::Prediction {
+            model: Text::from(item.model),
+            version: Text::from(item.version),
+            score: item.score,
+            at: item.at,
+            missing: item.missing,
+        };
+        push(&mut self.0.predictions, left, known);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the state holds, in the form it is stored in.
 
 use super::convert;
-use catchment_contracts::{CustomerProfile, NodeState};
+use catchment_contracts::NodeState;
 use catchment_domain::campaign::Ledger;
 use catchment_domain::{NodeKey, Profile};
 use catchment_runtime::Unreadable;
@@ -19,13 +19,18 @@ pub struct Customer {
 
 impl Stored for Customer {
     fn encode(&self, out: &mut Vec<u8>) {
-        convert::wire_profile(self.key, &self.profile).encode(out);
+        convert::encode_profile(self.key, &self.profile, out);
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let record =
-            CustomerProfile::decode(bytes).map_err(|error| unreadable("customer profile", &error))?;
-        Ok(Customer { key: NodeKey(record.profile_id), profile: convert::profile(&record) })
+        let (key, profile) =
+            convert::decode_profile(bytes).map_err(|error| unreadable("customer profile", &error))?;
+        Ok(Customer { key, profile })
+    }
+
+    /// What tells versions apart is the wire header, which the task has checked. The rest is read when the customer is.
+    fn check(_: &[u8]) -> Result<(), Unreadable> {
+        Ok(())
     }
 }
 

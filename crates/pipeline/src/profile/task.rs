@@ -163,7 +163,7 @@ impl ProfileTask {
                 // 14:30 also where the next record is of 14:55.
                 step.now = step.now.max(due);
             }
-            self.fire(due, step);
+            self.fire(due, step)?;
         }
         if self.shared.settings.event_clock {
             step.now = step.now.max(read);
@@ -205,7 +205,7 @@ impl ProfileTask {
         let event = convert::event(canonical);
         let shared = Arc::clone(&self.shared);
         let customer =
-            self.customers.get_or_insert_with(key, || Customer { key, profile: Profile::default() });
+            self.customers.get_or_insert_with(key, || Customer { key, profile: Profile::default() })?;
         customer.profile.apply(&event);
         self.tally.applied += 1;
         shared.score(&mut customer.profile, step.now, &mut self.scored);
@@ -217,13 +217,13 @@ impl ProfileTask {
             self.tally.published += 1;
         }
         let nothing = Ledger::default();
-        let ledger = self.ledgers.get(&key).map_or(&nothing, |stored| &stored.0);
+        let ledger = self.ledgers.get(&key)?.map_or(&nothing, |stored| &stored.0);
         let reaction = shared.react(&event, &customer.profile, ledger, step.now);
-        if !reaction.is_empty() {
-            let trace = trace_context(record.headers);
-            self.carry_out(key, reaction, Origin { cause: Cause::of(&event), trace: &trace }, step);
+        if reaction.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let trace = trace_context(record.headers);
+        self.carry_out(key, reaction, Origin { cause: Cause::of(&event), trace: &trace }, step)
     }
 
     /// What an event is known by at its node: 16 bytes of keyed BLAKE3 over node key, source, zero, id. The node key is
@@ -246,34 +246,35 @@ impl ProfileTask {
         reaction: Reaction,
         origin: Origin<'_>,
         step: &mut Step<ProfileEffect>,
-    ) {
+    ) -> Result<(), Unreadable> {
         let shared = Arc::clone(&self.shared);
         for timer in &reaction.ended {
-            let ledger = self.ledgers.get_or_insert_with(key, StoredLedger::default);
+            let ledger = self.ledgers.get_or_insert_with(key, StoredLedger::default)?;
             ledger.0.timers.retain(|known| known != timer);
             self.timers.cancel(timer.due, key, token(timer));
         }
         for (place, timer) in reaction.set {
             let (due, token, scope) = (timer.due, token(&timer), timer.scope.clone());
-            if self.ledgers.get_or_insert_with(key, StoredLedger::default).0.set(timer) {
+            if self.ledgers.get_or_insert_with(key, StoredLedger::default)?.0.set(timer) {
                 self.timers.set(due, key, token);
             } else if let Some(campaign) = shared.campaigns.get(place) {
                 let decision = campaign.refuse_timer(scope, step.now);
-                self.record(key, campaign, &decision, origin, step);
+                self.record(key, campaign, &decision, origin, step)?;
             }
         }
         for (place, scope) in reaction.now {
             if let Some(campaign) = shared.campaigns.get(place) {
-                self.decide(key, campaign, scope, origin, origin.cause.occurred_at, step);
+                self.decide(key, campaign, scope, origin, origin.cause.occurred_at, step)?;
             }
         }
+        Ok(())
     }
 
     /// Fires all timers that are due at `now`, in order of (due, node).
-    fn fire(&mut self, now: Millis, step: &mut Step<ProfileEffect>) {
+    fn fire(&mut self, now: Millis, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
         let shared = Arc::clone(&self.shared);
         while let Some(entry) = self.timers.pop_due(now) {
-            let ledger = &mut self.ledgers.get_or_insert_with(entry.key, StoredLedger::default).0;
+            let ledger = &mut self.ledgers.get_or_insert_with(entry.key, StoredLedger::default)?.0;
             let place =
                 ledger.timers.iter().position(|timer| timer.due == entry.due && token(timer) == entry.token);
             let Some(timer) = place.map(|place| ledger.timers.remove(place)) else { continue };
@@ -283,11 +284,12 @@ impl ProfileTask {
                 Some(campaign) => {
                     let due = campaign.end_of_wait(timer.occurred_at);
                     let origin = Origin { cause, trace: &Headers::default() };
-                    self.decide(entry.key, campaign, timer.scope.clone(), origin, due, step);
+                    self.decide(entry.key, campaign, timer.scope.clone(), origin, due, step)?;
                 }
                 None => step.effects.push(ProfileEffect::Orphaned { campaign: timer.campaign.to_string() }),
             }
         }
+        Ok(())
     }
 
     fn decide(
@@ -298,16 +300,14 @@ impl ProfileTask {
         origin: Origin<'_>,
         due: Millis,
         step: &mut Step<ProfileEffect>,
-    ) {
+    ) -> Result<(), Unreadable> {
         let (nobody, nothing) = (Profile::default(), Ledger::default());
-        let decision = {
-            let profile = self.customers.get(&key).map_or(&nobody, |customer| &customer.profile);
-            let ledger = self.ledgers.get(&key).map_or(&nothing, |stored| &stored.0);
-            let situation = Situation { key, profile, ledger, cause: origin.cause, due, now: step.now };
-            campaign.decide(scope, &situation)
-        };
+        let profile = self.customers.get(&key)?.map_or(&nobody, |customer| &customer.profile);
+        let ledger = self.ledgers.get(&key)?.map_or(&nothing, |stored| &stored.0);
+        let situation = Situation { key, profile, ledger, cause: origin.cause, due, now: step.now };
+        let decision = campaign.decide(scope, &situation);
         if let Some(trigger) = &decision.trigger {
-            self.ledgers.get_or_insert_with(key, StoredLedger::default).0.record(Sent {
+            self.ledgers.get_or_insert_with(key, StoredLedger::default)?.0.record(Sent {
                 campaign: Text::from(campaign.name()),
                 scope: decision.scope.clone(),
                 trigger_id: Text::from(trigger.id.as_str()),
@@ -315,17 +315,17 @@ impl ProfileTask {
                 occurred_at: origin.cause.occurred_at,
             });
         }
-        self.record(key, campaign, &decision, origin, step);
+        self.record(key, campaign, &decision, origin, step)
     }
 
     fn record(
-        &self,
+        &mut self,
         key: NodeKey,
         campaign: &Campaign,
         decision: &Decision,
         Origin { cause, trace }: Origin<'_>,
         step: &mut Step<ProfileEffect>,
-    ) {
+    ) -> Result<(), Unreadable> {
         let settings = &self.shared.settings;
         let name = campaign.name();
         let to = step.to(settings.decisions, self.partition);
@@ -334,7 +334,7 @@ impl ProfileTask {
             convert::wire_decision(name, key, &cause, decision).encode(out);
         });
         let nobody = Profile::default();
-        let profile = self.customers.get(&key).map_or(&nobody, |customer| &customer.profile);
+        let profile = self.customers.get(&key)?.map_or(&nobody, |customer| &customer.profile);
         if let Some(trigger) = convert::wire_trigger(name, key, &cause, decision, profile) {
             let to = step.to(settings.triggers, self.partition);
             step.outbox.push_with(to, Some(&key.0), trace.clone(), |out| {
@@ -347,6 +347,7 @@ impl ProfileTask {
             outcome: decision.outcome,
             reason: decision.reason.as_str(),
         });
+        Ok(())
     }
 
     fn flush_customers(&mut self, step: &mut Step<ProfileEffect>) {
@@ -412,10 +413,7 @@ impl Task for ProfileTask {
         self.flush_customers(step);
         self.flush_ledgers(step);
         let to = step.to(self.shared.settings.dedup, self.partition);
-        let mut ids = Vec::new();
-        if self.dedup.encode_step(&mut ids) {
-            step.outbox.push(to, None, Some(&ids), Headers::default());
-        }
+        self.dedup.encode_step(|ids| step.outbox.push(to, None, Some(ids), Headers::default()));
         if self.tally != Tally::default() {
             step.effects.push(ProfileEffect::Did(std::mem::take(&mut self.tally)));
         }
@@ -441,7 +439,9 @@ impl Task for ProfileTask {
         self.dedup.undo();
         self.timers.undo();
         self.watermarks.undo();
-        self.customers.undo().and(self.ledgers.undo())
+        self.customers.undo();
+        self.ledgers.undo();
+        Ok(())
     }
 
     fn changelogs(&self) -> Vec<TopicPartition> {
@@ -464,13 +464,13 @@ impl Task for ProfileTask {
             let datum = datum.map_err(|error| unreadable("customer profile", &error))?;
             return self.customers.restore(key, datum);
         }
-        if let Some(known) = self.ledgers.get(&key) {
+        if let Some(known) = self.ledgers.get(&key)? {
             for timer in &known.0.timers {
                 self.timers.cancel(timer.due, key, token(timer));
             }
         }
         self.ledgers.restore(key, record.value)?;
-        if let Some(stored) = self.ledgers.get(&key) {
+        if let Some(stored) = self.ledgers.get(&key)? {
             for timer in &stored.0.timers {
                 self.timers.set(timer.due, key, token(timer));
             }

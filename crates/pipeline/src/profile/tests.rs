@@ -179,17 +179,20 @@ fn an_event_that_comes_again_changes_nothing_and_is_named() {
     let mut bench = Bench::new(&shared(&[], Publish::Step, true));
     bench.take(&event("e1", "Product Viewed", 5));
     bench.commit();
-    let before = bench.task.customers().get(&key("u")).cloned();
+    let before = bench.task.customers().copied(&key("u")).unwrap();
     bench.take(&event("e1", "Product Viewed", 5));
     assert_eq!(
         bench.step.effects,
         [ProfileEffect::Duplicate { source: "web".into(), event_id: "e1".into(), partition: 0, offset: 7 }]
     );
     assert_eq!(bench.commit(), []);
-    assert_eq!(bench.task.customers().get(&key("u")).cloned(), before);
+    assert_eq!(bench.task.customers().copied(&key("u")).unwrap(), before);
     // The same id of another source is another event, and so is the same id at another node.
     bench.take(&CustomerEvent { source: "crm", ..event("e1", "Product Viewed", 5) });
-    assert_eq!(bench.task.customers().get(&key("u")).map(|customer| customer.profile.events), Some(2));
+    assert_eq!(
+        bench.task.customers().copied(&key("u")).unwrap().map(|customer| customer.profile.events),
+        Some(2)
+    );
 }
 
 #[test]
@@ -459,8 +462,8 @@ fn restored(shared: &Arc<Shared>, written: &[Written]) -> Bench {
 type State = (Vec<(NodeKey, Customer)>, Vec<(NodeKey, StoredLedger)>, usize);
 
 fn state(task: &ProfileTask) -> State {
-    let customers = task.customers().iter_sorted().map(|(key, value)| (key, value.clone())).collect();
-    let ledgers = task.ledgers().iter_sorted().map(|(key, value)| (key, value.clone())).collect();
+    let customers = task.customers().sorted().unwrap();
+    let ledgers = task.ledgers().sorted().unwrap();
     (customers, ledgers, task.pending_timers())
 }
 
@@ -566,15 +569,18 @@ proptest! {
     fn stored_forms_read_back(events in prop::collection::vec(any_event(), 1..60)) {
         let mut bench = Bench::new(&shared(&[CART], Publish::Step, true));
         events.iter().for_each(|event| bench.take(event));
-        for (_, customer) in bench.task.customers().iter_sorted() {
+        for (_, customer) in bench.task.customers().sorted().unwrap() {
             let mut form = Vec::new();
             customer.encode(&mut form);
-            prop_assert_eq!(&Customer::decode(&form).unwrap(), customer);
+            prop_assert_eq!(&Customer::decode(&form).unwrap(), &customer);
+            let mut same = Vec::new();
+            catchment_contracts::CustomerProfile::decode(&form).unwrap().encode(&mut same);
+            prop_assert_eq!(same, form);
         }
-        for (_, ledger) in bench.task.ledgers().iter_sorted() {
+        for (_, ledger) in bench.task.ledgers().sorted().unwrap() {
             let mut form = Vec::new();
             ledger.encode(&mut form);
-            prop_assert_eq!(&StoredLedger::decode(&form).unwrap(), ledger);
+            prop_assert_eq!(&StoredLedger::decode(&form).unwrap(), &ledger);
         }
     }
 }

@@ -10,6 +10,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 const BUCKETS: i64 = 8;
 /// Part of the limit at which a bucket is closed.
 const PARTS: usize = 8;
+/// Most ids in a record: 480 KB, about half of what a record may be.
+pub const MOST_IDS: usize = 30_000;
 const VERSION: u8 = 1;
 const ID: usize = 16;
 
@@ -150,26 +152,28 @@ impl Dedup {
         self.evicted_early
     }
 
-    /// Writes the changelog record of this step: all new ids. False if there are none, and nothing was written.
+    /// Writes the changelog of this step: `write` gets the value of a record, nearly always of one with all new ids; more
+    /// than [`MOST_IDS`] come in several, so that a step may be larger than a record. None if there are no new ids.
     ///
     /// Form: version byte 1, then groups in order of time: last millisecond of the bucket (8 bytes), number of ids (4
     /// bytes), the ids. Integers are big-endian. A time is written, not the number of the bucket, so that another
     /// window can read it; and the last one, so that none forgets an id too early.
-    pub fn encode_step(&self, out: &mut Vec<u8>) -> bool {
-        if self.step.fresh.is_empty() {
-            return false;
-        }
-        out.push(VERSION);
-        for group in self.step.fresh.chunk_by(|a, b| a.0 == b.0) {
-            let start = group.first().map_or(0, |(number, _)| number.saturating_mul(self.width));
-            let last = start.saturating_add(self.width - 1);
-            out.extend_from_slice(&last.to_be_bytes());
-            out.extend_from_slice(&u32::try_from(group.len()).unwrap_or(u32::MAX).to_be_bytes());
-            for (_, id) in group {
-                out.extend_from_slice(id);
+    pub fn encode_step(&self, mut write: impl FnMut(&[u8])) {
+        let mut record = Vec::new();
+        for ids in self.step.fresh.chunks(MOST_IDS) {
+            record.clear();
+            record.push(VERSION);
+            for group in ids.chunk_by(|a, b| a.0 == b.0) {
+                let start = group.first().map_or(0, |(number, _)| number.saturating_mul(self.width));
+                let last = start.saturating_add(self.width - 1);
+                record.extend_from_slice(&last.to_be_bytes());
+                record.extend_from_slice(&u32::try_from(group.len()).unwrap_or(u32::MAX).to_be_bytes());
+                for (_, id) in group {
+                    record.extend_from_slice(id);
+                }
             }
+            write(&record);
         }
-        true
     }
 
     /// Takes a changelog record back. Records must come in the order they were written.

@@ -1,14 +1,13 @@
-//! A map of decoded values that knows what changed since the last commit.
+//! A map of stored forms, of which those in use are decoded, and which knows what changed since the last commit.
 
 use crate::task::Unreadable;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::hash::Hash;
-use std::ops::Range;
 
 /// A value with a stored form. The first byte of the form is its version (see [`super::versioned`]).
 pub trait Stored: Sized {
-    /// Writes the stored form to the end of the buffer.
+    /// Writes the stored form, which is never empty, to the end of the buffer.
     fn encode(&self, out: &mut Vec<u8>);
 
     /// Reads a stored form. `decode(encode(v))` must equal `v`: an abort relies on it.
@@ -16,91 +15,72 @@ pub trait Stored: Sized {
     /// # Errors
     /// Bytes that are no stored form, or of a version that is not known.
     fn decode(bytes: &[u8]) -> Result<Self, Unreadable>;
+
+    /// Whether [`decode`](Self::decode) would read the form; asked of each that is restored, so that a version that is
+    /// not known refuses the start. May look at less than all of it.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    fn check(bytes: &[u8]) -> Result<(), Unreadable> {
+        Self::decode(bytes).map(drop)
+    }
 }
 
-/// Bytes of committed forms that a table keeps by default: those of some 8,000 profiles of 1 KB.
-pub const DEFAULT_KEPT: usize = 8 << 20;
+/// Bytes of stored forms whose values a table keeps decoded by default: some 7,000 profiles of 600 bytes. Decoded they
+/// take about four times as much.
+pub const DEFAULT_DECODED: usize = 4 << 20;
 
-/// A map per task of decoded values, changed in place. At the first touch of a key within a step its committed stored
-/// form is put into a buffer that is kept from step to step; an abort, which is rare, decodes it again.
+/// A map per task, changed in place. Of each key it holds the **committed stored form**, as the changelog has it. A value
+/// is decoded when it is asked for, and stays so while it is in use: those asked for last, up to a limit of bytes.
 ///
-/// That form is at hand if the key was written lately with [`encode_dirty`](Table::encode_dirty) (the encoding that the
-/// changelog needs anyway); else the value is encoded. `benches/state.rs`, for a value of 40 small lists, 0.85 KB
-/// encoded, per touched key and step, the encoding for the changelog left out:
-///
-/// | what is kept | time | memory |
-/// |---|---|---|
-/// | a clone, made at the first touch | 1.14 µs | none |
-/// | the form, encoded at the first touch | 0.95 µs | none |
-/// | a copy of the changelog's form with every entry | 0.13 µs | 0.85 KB an entry |
-///
-/// (A whole step with its changelog, on a busy machine: 2.5 µs a key with encoding at the first touch, 1.4 µs with
-/// kept forms.) Memory is what limits a node, and customers come in bursts; so forms are kept, but only those written
-/// last, up to a limit of bytes per table.
+/// So an abort forgets the decoded values that were touched and decodes nothing; a restore takes the bytes as they come;
+/// and a customer who is not there costs the bytes of her record and 64 more, not the four to five times that of
+/// decoded lists and texts. The price is a decoding for each customer that comes back, less than a microsecond for a
+/// profile (`benches/state.rs`); and a form that is broken inside, which only a bug can write, is found when its key is
+/// asked for.
 #[derive(Clone, Debug)]
 pub struct Table<K, V> {
     map: FxHashMap<K, Entry<V>>,
-    /// Touched keys in order of first touch, and where their committed form stands (`None`: there was no value).
-    touched: Vec<(K, Option<Range<usize>>)>,
-    before: Vec<u8>,
+    /// Keys touched since the last commit, in order of first touch.
+    touched: Vec<K>,
     /// Number of the step: an entry with an older one was not touched in this step.
     step: u64,
     live: usize,
-    /// New forms of touched keys, if [`Table::encode_dirty`] was asked, in the order of `touched`.
-    after: Vec<u8>,
+    /// New forms of touched keys, in the order of `touched`.
+    forms: Vec<u8>,
     /// Where each of them ends; empty if the forms are not those of the values any more.
-    after_ends: Vec<usize>,
-    kept: Kept<K>,
+    ends: Vec<usize>,
+    decoded: Decoded<K>,
 }
 
-/// Which entries keep their committed form: those written last, up to a limit.
+/// Which entries are decoded.
 #[derive(Clone, Debug)]
-struct Kept<K> {
+struct Decoded<K> {
     limit: usize,
+    /// Bytes of the committed forms of the entries that are decoded.
     bytes: usize,
-    /// Keys in the order they got a form; a key may be stale, or there twice, after its entry was removed.
+    /// Keys in the order they were decoded. A key may be stale, or there twice, after its entry was removed.
     order: VecDeque<K>,
 }
 
 #[derive(Clone, Debug)]
 struct Entry<V> {
-    /// `None`: removed in this step; the entry goes with the commit.
-    value: Option<V>,
+    /// The committed form; empty if there is none.
+    form: Vec<u8>,
+    now: Now<V>,
+    /// The step in which it was touched last.
     touched: u64,
-    /// The committed form, if it is kept.
-    form: Option<Vec<u8>>,
 }
 
-impl<V> Entry<V> {
-    fn new(value: Option<V>) -> Self {
-        Entry { value, touched: 0, form: None }
-    }
-}
-
-impl<K> Kept<K> {
-    /// Sets the form of an entry to the new one, if there is one (a stored form is never empty), else drops it: it
-    /// is not the committed one any more.
-    fn replace(&mut self, key: K, form: &mut Option<Vec<u8>>, new: &[u8]) {
-        self.bytes -= form.as_ref().map_or(0, Vec::len);
-        if new.is_empty() || new.len() > self.limit {
-            *form = None;
-            return;
-        }
-        if form.is_none() {
-            self.order.push_back(key);
-        }
-        let form = form.get_or_insert_default();
-        form.clear();
-        form.extend_from_slice(new);
-        self.bytes += new.len();
-    }
-
-    /// A key whose form is to go, while there is too much.
-    fn surplus(&mut self, entries: usize) -> Option<K> {
-        // Stale keys are bounded too: a key that comes and goes would leave one each time.
-        let over = self.bytes > self.limit || self.order.len() > 2 * entries + 16;
-        if over { self.order.pop_front() } else { None }
-    }
+/// What the value is now.
+#[derive(Clone, Debug)]
+enum Now<V> {
+    /// As the form says.
+    Stored,
+    /// Decoded; if it is touched, the form is what it was before.
+    Value(Box<V>),
+    /// Removed in this step; the entry goes with the commit.
+    Removed,
 }
 
 /// A key that was touched since the last commit.
@@ -114,79 +94,143 @@ pub struct Dirty<'a, K, V> {
     pub before: Option<&'a [u8]>,
 }
 
-impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
-    /// An empty table that keeps [`DEFAULT_KEPT`] bytes of committed forms.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::with_kept(DEFAULT_KEPT)
+impl<V: Stored> Entry<V> {
+    fn new(form: Vec<u8>, now: Now<V>) -> Self {
+        Entry { form, now, touched: 0 }
     }
 
-    /// An empty table that keeps committed forms of the entries written last, up to that many bytes; 0 keeps none.
+    fn value(&self) -> Option<&V> {
+        match &self.now {
+            Now::Value(value) => Some(value),
+            Now::Stored | Now::Removed => None,
+        }
+    }
+
+    fn before(&self) -> Option<&[u8]> {
+        Some(self.form.as_slice()).filter(|form| !form.is_empty())
+    }
+
+    /// The value, decoded if it is not yet.
+    fn load<K>(&mut self, key: K, decoded: &mut Decoded<K>) -> Result<Option<&mut V>, Unreadable> {
+        if matches!(self.now, Now::Stored) {
+            self.now = Now::Value(Box::new(V::decode(&self.form)?));
+            decoded.bytes += self.form.len();
+            decoded.order.push_back(key);
+        }
+        Ok(match &mut self.now {
+            Now::Value(value) => Some(value),
+            Now::Stored | Now::Removed => None,
+        })
+    }
+
+    /// The new committed form. Memory is taken anew if there is not enough, or more than twice as much as it takes.
+    fn set_form(&mut self, form: &[u8]) {
+        if form.len() > self.form.capacity() || form.len() < self.form.capacity() / 2 {
+            // A little more, since records grow by a few bytes at a time.
+            self.form = Vec::with_capacity(form.len() + form.len() / 16);
+        }
+        self.form.clear();
+        self.form.extend_from_slice(form);
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
+    /// An empty table that keeps values of [`DEFAULT_DECODED`] bytes decoded.
     #[must_use]
-    pub fn with_kept(limit: usize) -> Self {
+    pub fn new() -> Self {
+        Self::with_decoded(DEFAULT_DECODED)
+    }
+
+    /// An empty table that keeps values decoded whose stored forms take so many bytes together. Within a step it keeps
+    /// all that are asked for.
+    #[must_use]
+    pub fn with_decoded(limit: usize) -> Self {
         Table {
             map: FxHashMap::default(),
             touched: Vec::new(),
-            before: Vec::new(),
             step: 1,
             live: 0,
-            after: Vec::new(),
-            after_ends: Vec::new(),
-            kept: Kept { limit, bytes: 0, order: VecDeque::new() },
+            forms: Vec::new(),
+            ends: Vec::new(),
+            decoded: Decoded { limit, bytes: 0, order: VecDeque::new() },
         }
     }
 
     /// The value of a key.
-    #[must_use]
-    pub fn get(&self, key: &K) -> Option<&V> {
-        self.map.get(key)?.value.as_ref()
+    ///
+    /// # Errors
+    /// A stored form that can't be decoded, here and in the other calls that give a value.
+    pub fn get(&mut self, key: &K) -> Result<Option<&V>, Unreadable> {
+        match self.map.get_mut(key) {
+            Some(entry) => Ok(entry.load(*key, &mut self.decoded)?.map(|value| &*value)),
+            None => Ok(None),
+        }
+    }
+
+    /// A copy of the value of a key, for tools and tests: it decodes each time.
+    ///
+    /// # Errors
+    /// See [`get`](Self::get).
+    pub fn copied(&self, key: &K) -> Result<Option<V>, Unreadable>
+    where
+        V: Clone,
+    {
+        self.map.get(key).and_then(copied).transpose()
     }
 
     /// True if the key has a value.
     #[must_use]
     pub fn contains(&self, key: &K) -> bool {
-        self.get(key).is_some()
+        self.map.get(key).is_some_and(|entry| !matches!(entry.now, Now::Removed))
     }
 
     /// The value of a key, to change it. The key counts as touched, changed or not.
-    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.after_ends.clear();
-        let entry = self.map.get_mut(key)?;
-        entry.value.as_ref()?;
-        remember(entry, *key, self.step, &mut self.touched, &mut self.before);
-        entry.value.as_mut()
+    ///
+    /// # Errors
+    /// See [`get`](Self::get).
+    pub fn get_mut(&mut self, key: &K) -> Result<Option<&mut V>, Unreadable> {
+        self.ends.clear();
+        let Some(entry) = self.map.get_mut(key) else { return Ok(None) };
+        load_to_change(entry, *key, &mut self.decoded, (self.step, &mut self.touched))
     }
 
     /// The value of a key, to change it; made first if there is none.
-    pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        self.after_ends.clear();
-        let entry = self.map.entry(key).or_insert(Entry::new(None));
-        remember(entry, key, self.step, &mut self.touched, &mut self.before);
-        let live = &mut self.live;
-        entry.value.get_or_insert_with(|| {
+    ///
+    /// # Errors
+    /// See [`get`](Self::get).
+    pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> Result<&mut V, Unreadable> {
+        self.ends.clear();
+        let Table { map, live, decoded, step, touched, .. } = self;
+        let entry = map.entry(key).or_insert_with(|| Entry::new(Vec::new(), Now::Removed));
+        if matches!(entry.now, Now::Removed) {
             *live += 1;
-            make()
-        })
+            decoded.set(entry, key, make());
+        }
+        match load_to_change(entry, key, decoded, (*step, touched))? {
+            Some(value) => Ok(value),
+            None => Err(Unreadable { reason: "a value that was just made is not there".to_owned() }),
+        }
     }
 
     /// Sets the value of a key.
     pub fn insert(&mut self, key: K, value: V) {
-        self.after_ends.clear();
-        let entry = self.map.entry(key).or_insert(Entry::new(None));
-        remember(entry, key, self.step, &mut self.touched, &mut self.before);
-        if entry.value.replace(value).is_none() {
-            self.live += 1;
-        }
+        self.ends.clear();
+        let entry = self.map.entry(key).or_insert_with(|| Entry::new(Vec::new(), Now::Removed));
+        self.live += usize::from(matches!(entry.now, Now::Removed));
+        self.decoded.set(entry, key, value);
+        touch(entry, key, self.step, &mut self.touched);
     }
 
-    /// Takes the value of a key away.
-    pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.after_ends.clear();
-        let entry = self.map.get_mut(key)?;
-        entry.value.as_ref()?;
-        remember(entry, *key, self.step, &mut self.touched, &mut self.before);
+    /// Takes the value of a key away; true if there was one.
+    pub fn remove(&mut self, key: &K) -> bool {
+        let Some(entry) = self.map.get_mut(key).filter(|entry| !matches!(entry.now, Now::Removed)) else {
+            return false;
+        };
+        self.ends.clear();
+        touch(entry, *key, self.step, &mut self.touched);
         self.live -= 1;
-        entry.value.take()
+        self.decoded.forget(entry, Now::Removed);
+        true
     }
 
     /// Number of values.
@@ -204,10 +248,9 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
     /// What was touched since the last commit, in order of first touch: that is the order a changelog is written in,
     /// and it must not depend on the hash.
     pub fn dirty(&self) -> impl Iterator<Item = Dirty<'_, K, V>> {
-        self.touched.iter().map(|(key, before)| Dirty {
-            key: *key,
-            value: self.get(key),
-            before: before.clone().map(|range| &self.before[range]),
+        self.touched.iter().filter_map(|key| {
+            let entry = self.map.get(key)?;
+            Some(Dirty { key: *key, value: entry.value(), before: entry.before() })
         })
     }
 
@@ -218,152 +261,181 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
     }
 
     /// As [`dirty`](Self::dirty), and encodes each value once: `write` gets the key, its value's new stored form (`None`
-    /// = removed), and the committed form. A task that writes its changelog from here spares the table the encoding at
-    /// the next first touch. To be called after the last change of a step: a change makes the forms worthless.
+    /// = removed), and the committed form. To be called after the last change of a step: a change makes the forms
+    /// worthless, and the commit encodes again.
     pub fn encode_dirty(&mut self, mut write: impl FnMut(&K, Option<&[u8]>, Option<&[u8]>)) {
-        self.after.clear();
-        self.after_ends.clear();
-        for (key, before) in &self.touched {
-            let start = self.after.len();
-            let value = self.map.get(key).and_then(|entry| entry.value.as_ref());
+        self.forms.clear();
+        self.ends.clear();
+        for key in &self.touched {
+            let start = self.forms.len();
+            let entry = self.map.get(key);
+            let value = entry.and_then(Entry::value);
             if let Some(value) = value {
-                value.encode(&mut self.after);
+                value.encode(&mut self.forms);
             }
-            self.after_ends.push(self.after.len());
-            let form = value.is_some().then(|| &self.after[start..]);
-            write(key, form, before.clone().map(|range| &self.before[range]));
+            self.ends.push(self.forms.len());
+            let form = value.is_some().then(|| &self.forms[start..]);
+            write(key, form, entry.and_then(Entry::before));
         }
     }
 
     /// The step is committed: changes stay.
     pub fn commit(&mut self) {
-        let mut start = 0;
-        let has_forms = self.after_ends.len() == self.touched.len();
-        for (index, (key, _)) in self.touched.iter().enumerate() {
-            let end = if has_forms { self.after_ends[index] } else { start };
-            let form = &self.after[start..end];
-            start = end;
-            let Some(entry) = self.map.get_mut(key) else {
-                continue;
-            };
-            self.kept.replace(*key, &mut entry.form, form);
-            if entry.value.is_none() {
-                self.map.remove(key);
-            }
+        if self.ends.len() != self.touched.len() {
+            self.encode_dirty(|_, _, _| {});
         }
-        while let Some(key) = self.kept.surplus(self.map.len()) {
-            if let Some(form) = self.map.get_mut(&key).and_then(|entry| entry.form.take()) {
-                self.kept.bytes -= form.len();
+        let mut start = 0;
+        for (key, end) in self.touched.iter().zip(&self.ends) {
+            let form = &self.forms[start..*end];
+            start = *end;
+            let Some(entry) = self.map.get_mut(key) else { continue };
+            if form.is_empty() {
+                self.map.remove(key);
+            } else {
+                // A touched value is decoded.
+                self.decoded.bytes = self.decoded.bytes - entry.form.len() + form.len();
+                entry.set_form(form);
             }
         }
         self.next_step();
+        self.let_go();
     }
 
-    /// The step is not committed: every touched key gets its committed value back.
-    ///
-    /// # Errors
-    /// A stored form that can't be decoded again: the value's `decode` does not fit its `encode`. The other keys are
-    /// undone; the task must not go on.
-    pub fn undo(&mut self) -> Result<(), Unreadable> {
-        let mut result = Ok(());
-        for (key, before) in &self.touched {
-            let value = match before {
-                None => None,
-                Some(range) => match V::decode(&self.before[range.clone()]) {
-                    Ok(value) => Some(value),
-                    Err(unreadable) => {
-                        result = Err(unreadable);
-                        continue;
-                    }
-                },
-            };
-            let Some(entry) = self.map.get_mut(key) else {
+    /// Values that were not asked for lately go back to their stored form, while there are too many.
+    fn let_go(&mut self) {
+        for _ in 0..self.decoded.order.len() {
+            if !self.decoded.is_over(self.map.len()) {
+                break;
+            }
+            let Some(key) = self.decoded.order.pop_front() else { break };
+            let Some(entry) = self.map.get_mut(&key).filter(|entry| entry.value().is_some()) else {
                 continue;
             };
-            match (entry.value.is_some(), value.is_some()) {
-                (true, false) => self.live -= 1,
-                (false, true) => self.live += 1,
+            // Touched in one of the last steps: a second chance.
+            if entry.touched + 4 > self.step {
+                self.decoded.order.push_back(key);
+            } else {
+                self.decoded.forget(entry, Now::Stored);
+            }
+        }
+    }
+
+    /// The step is not committed: every touched key has its committed value again.
+    pub fn undo(&mut self) {
+        for key in &self.touched {
+            let Some(entry) = self.map.get_mut(key) else { continue };
+            let is_live = !matches!(entry.now, Now::Removed);
+            self.decoded.forget(entry, Now::Stored);
+            match (is_live, entry.form.is_empty()) {
+                (true, true) => self.live -= 1,
+                (false, false) => self.live += 1,
                 _ => {}
             }
-            if value.is_some() {
-                entry.value = value;
-            } else {
-                // Made in this step, so no form of it was kept.
+            if entry.form.is_empty() {
                 self.map.remove(key);
             }
         }
         self.next_step();
-        result
     }
 
     fn next_step(&mut self) {
         self.touched.clear();
-        self.before.clear();
-        self.after.clear();
-        self.after_ends.clear();
+        self.forms.clear();
+        self.ends.clear();
         self.step += 1;
     }
 
     /// Takes a stored form back into the table; `None` is a tombstone. Nothing is marked as touched.
     ///
     /// # Errors
-    /// As [`Stored::decode`].
+    /// As [`Stored::check`].
     pub fn restore(&mut self, key: K, stored: Option<&[u8]>) -> Result<(), Unreadable> {
-        let value = stored.map(V::decode).transpose()?;
-        self.restore_value(key, value);
+        let Some(form) = stored else {
+            if let Some(mut entry) = self.map.remove(&key) {
+                self.decoded.forget(&mut entry, Now::Stored);
+                self.live -= 1;
+            }
+            return Ok(());
+        };
+        V::check(form)?;
+        let entry = self.map.entry(key).or_insert_with(|| {
+            self.live += 1;
+            Entry::new(Vec::new(), Now::Stored)
+        });
+        self.decoded.forget(entry, Now::Stored);
+        entry.set_form(form);
         Ok(())
     }
 
-    /// As [`restore`](Self::restore), of a value that the task decoded itself, for values whose changelog is spread
-    /// over several records.
-    pub fn restore_value(&mut self, key: K, value: Option<V>) {
-        let had = match value {
-            Some(value) => {
-                self.live += 1;
-                self.map.insert(key, Entry::new(Some(value)))
-            }
-            None => self.map.remove(&key),
-        };
-        if let Some(had) = had {
-            self.live -= usize::from(had.value.is_some());
-            self.kept.bytes -= had.form.map_or(0, |form| form.len());
-        }
-    }
-
-    /// All values in order of key, for tools and tests: it sorts.
-    pub fn iter_sorted(&self) -> impl Iterator<Item = (K, &V)>
+    /// All values in order of key, for tools and tests: it sorts, and decodes each.
+    ///
+    /// # Errors
+    /// See [`get`](Self::get).
+    pub fn sorted(&self) -> Result<Vec<(K, V)>, Unreadable>
     where
         K: Ord,
+        V: Clone,
     {
         #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
-        let mut all: Vec<(K, &V)> =
-            self.map.iter().filter_map(|(key, entry)| Some((*key, entry.value.as_ref()?))).collect();
+        let all = self.map.iter().filter_map(|(key, entry)| Some(copied(entry)?.map(|value| (*key, value))));
+        let mut all = all.collect::<Result<Vec<(K, V)>, Unreadable>>()?;
         all.sort_unstable_by_key(|(key, _)| *key);
-        all.into_iter()
+        Ok(all)
     }
 }
 
-/// Keeps the committed form of an entry at its first touch within the step.
-fn remember<K, V: Stored>(
-    entry: &mut Entry<V>,
-    key: K,
-    step: u64,
-    touched: &mut Vec<(K, Option<Range<usize>>)>,
-    before: &mut Vec<u8>,
-) {
-    if entry.touched == step {
-        return;
-    }
-    entry.touched = step;
-    let form = entry.value.as_ref().map(|value| {
-        let start = before.len();
-        match &entry.form {
-            Some(kept) => before.extend_from_slice(kept),
-            None => value.encode(before),
+impl<K> Decoded<K> {
+    /// Gives an entry a value.
+    fn set<V: Stored>(&mut self, entry: &mut Entry<V>, key: K, value: V) {
+        if let Now::Value(known) = &mut entry.now {
+            **known = value;
+            return;
         }
-        start..before.len()
-    });
-    touched.push((key, form));
+        entry.now = Now::Value(Box::new(value));
+        self.bytes += entry.form.len();
+        self.order.push_back(key);
+    }
+
+    /// Drops the decoded value of an entry, if it has one.
+    fn forget<V: Stored>(&mut self, entry: &mut Entry<V>, now: Now<V>) {
+        if entry.value().is_some() {
+            self.bytes -= entry.form.len();
+        }
+        entry.now = now;
+    }
+
+    /// Too many values are decoded, or too many keys are stale: one that comes and goes leaves one each time.
+    fn is_over(&self, entries: usize) -> bool {
+        self.bytes > self.limit || self.order.len() > 2 * entries + 16
+    }
+}
+
+/// The value of an entry that is about to be changed.
+fn load_to_change<'e, K: Copy, V: Stored>(
+    entry: &'e mut Entry<V>,
+    key: K,
+    decoded: &mut Decoded<K>,
+    (step, touched): (u64, &mut Vec<K>),
+) -> Result<Option<&'e mut V>, Unreadable> {
+    if entry.load(key, decoded)?.is_some() {
+        touch(entry, key, step, touched);
+    }
+    entry.load(key, decoded)
+}
+
+fn touch<K, V>(entry: &mut Entry<V>, key: K, step: u64, touched: &mut Vec<K>) {
+    if entry.touched != step {
+        entry.touched = step;
+        touched.push(key);
+    }
+}
+
+fn copied<V: Stored + Clone>(entry: &Entry<V>) -> Option<Result<V, Unreadable>> {
+    match &entry.now {
+        Now::Removed => None,
+        Now::Stored => Some(V::decode(&entry.form)),
+        Now::Value(value) => Some(Ok(V::clone(value))),
+    }
 }
 
 impl<K: Copy + Eq + Hash, V: Stored> Default for Table<K, V> {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 type Results = (Vec<Vec<String>>, Vec<Vec<(u8, u64)>>, Vec<BTreeMap<u8, Sum>>);
 
 fn held(lane: &Lane<EmbeddedLane, Sums>) -> Vec<BTreeMap<u8, Sum>> {
-    lane.tasks().map(|task| task.table.iter_sorted().map(|(key, sum)| (key, sum.clone())).collect()).collect()
+    lane.tasks().map(|task| task.table.sorted().unwrap().into_iter().collect()).collect()
 }
 
 fn results(world: &World, lane: &Lane<EmbeddedLane, Sums>) -> Results {

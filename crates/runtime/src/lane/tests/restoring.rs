@@ -21,7 +21,8 @@ fn step(lane: &mut Lane<EmbeddedLane, Sums>) -> StepReport {
 }
 
 fn totals(lane: &Lane<EmbeddedLane, Sums>) -> Vec<Vec<(u8, u64)>> {
-    let of = |task: &Sums| task.table.iter_sorted().map(|(key, sum)| (key, sum.total)).collect();
+    let of =
+        |task: &Sums| task.table.sorted().unwrap().into_iter().map(|(key, sum)| (key, sum.total)).collect();
     lane.tasks().map(of).collect()
 }
 

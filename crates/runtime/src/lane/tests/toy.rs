@@ -69,7 +69,7 @@ impl Sums {
 
     fn fire(&mut self, step: &mut Step<String>) {
         while let Some(timer) = self.timers.pop_due(step.now) {
-            let Some(sum) = self.table.get_mut(&timer.key) else {
+            let Some(sum) = self.table.get_mut(&timer.key).unwrap() else {
                 continue;
             };
             sum.timers.retain(|due| *due != timer.due);
@@ -97,7 +97,7 @@ impl Task for Sums {
         if !self.dedup.check_and_insert([id; 16], record.append_time) {
             return Ok(());
         }
-        let sum = self.table.get_or_insert_with(key, Sum::default);
+        let sum = self.table.get_or_insert_with(key, Sum::default)?;
         sum.total += u64::from(amount);
         let due = step.now + Millis::from(delay);
         if delay > 0 && self.timers.set(due, key, 0) {
@@ -117,10 +117,9 @@ impl Task for Sums {
         self.table.encode_dirty(|key, form, _| {
             step.emit(STATE, number, &[*key], |out| out.extend_from_slice(form.unwrap()));
         });
-        let mut record = Vec::new();
-        if self.dedup.encode_step(&mut record) {
-            step.emit(DEDUP, self.number, b"", |out| out.extend_from_slice(&record));
-        }
+        self.dedup.encode_step(|ids| {
+            step.emit(DEDUP, number, b"", |out| out.extend_from_slice(ids));
+        });
     }
 
     fn committed(&mut self) {
@@ -132,7 +131,8 @@ impl Task for Sums {
     fn aborted(&mut self) -> Result<(), Unreadable> {
         self.timers.undo();
         self.dedup.undo();
-        self.table.undo()
+        self.table.undo();
+        Ok(())
     }
 
     fn changelogs(&self) -> Vec<TopicPartition> {
@@ -144,11 +144,11 @@ impl Task for Sums {
             return self.dedup.restore(record.value.unwrap());
         }
         let key = record.key.unwrap()[0];
-        for due in self.table.get(&key).map(|sum| sum.timers.clone()).unwrap_or_default() {
+        for due in self.table.get(&key)?.map(|sum| sum.timers.clone()).unwrap_or_default() {
             self.timers.cancel(due, key, 0);
         }
         self.table.restore(key, record.value)?;
-        for due in self.table.get(&key).map(|sum| sum.timers.clone()).unwrap_or_default() {
+        for due in self.table.get(&key)?.map(|sum| sum.timers.clone()).unwrap_or_default() {
             self.timers.set(due, key, 0);
         }
         self.timers.commit();

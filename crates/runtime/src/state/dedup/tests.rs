@@ -76,25 +76,44 @@ fn the_oldest_bucket_goes_early_at_the_limit_and_is_counted() {
     assert!(dedup.check_and_insert(id(0), 0), "it was forgotten");
 }
 
+/// What the step writes to the changelog.
+fn records(dedup: &Dedup) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    dedup.encode_step(|record| records.push(record.to_vec()));
+    records
+}
+
 #[test]
 fn a_step_is_one_record_and_nothing_new_is_none() {
     let mut dedup = dedup();
-    let mut record = Vec::new();
-    assert!(!dedup.encode_step(&mut record));
+    assert!(records(&dedup).is_empty());
     dedup.check_and_insert(id(1), 5);
     dedup.check_and_insert(id(1), 6);
     dedup.check_and_insert(id(2), 25);
-    assert!(dedup.encode_step(&mut record));
     let mut golden = vec![1];
     for (last, number) in [(9_u8, 1), (29, 2)] {
         golden.extend([0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 1]);
         golden.extend(id(number));
     }
-    assert_eq!(record, golden);
+    assert_eq!(records(&dedup), [golden]);
     dedup.commit();
-    let mut again = Vec::new();
-    assert!(!dedup.encode_step(&mut again));
-    assert!(again.is_empty());
+    assert!(records(&dedup).is_empty());
+}
+
+#[test]
+fn a_large_step_is_several_records() {
+    let mut dedup = Dedup::new(8_000, 1_000_000);
+    let ids = (0..MOST_IDS as u64 + 1).map(|number| {
+        let mut id = [0; ID];
+        id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        id
+    });
+    ids.for_each(|id| assert!(dedup.check_and_insert(id, 0)));
+    let records = records(&dedup);
+    assert_eq!(records.iter().map(Vec::len).collect::<Vec<_>>(), [1 + 12 + MOST_IDS * ID, 1 + 12 + ID]);
+    let mut other = Dedup::new(8_000, 1_000_000);
+    records.iter().for_each(|record| other.restore(record).unwrap());
+    assert_eq!(contents(&other), contents(&dedup));
 }
 
 #[test]
@@ -102,8 +121,7 @@ fn records_that_are_cut_off_or_of_another_version_are_refused_whole() {
     let mut full = dedup();
     full.check_and_insert(id(1), 5);
     full.check_and_insert(id(2), 25);
-    let mut record = Vec::new();
-    full.encode_step(&mut record);
+    let [mut record] = <[Vec<u8>; 1]>::try_from(records(&full)).unwrap();
     let mut dedup = dedup();
     let good: Vec<usize> =
         (0..=record.len()).filter(|len| dedup.clone().restore(&record[..*len]).is_ok()).collect();
@@ -118,8 +136,7 @@ fn records_that_are_cut_off_or_of_another_version_are_refused_whole() {
 fn another_window_reads_the_same_changelog() {
     let mut old = dedup();
     old.check_and_insert(id(1), 25);
-    let mut record = Vec::new();
-    old.encode_step(&mut record);
+    let [record] = <[Vec<u8>; 1]>::try_from(records(&old)).unwrap();
     for window in [8, 33, 80, 600, 800] {
         let mut other = Dedup::new(window, 1_000);
         other.restore(&record).unwrap();
@@ -165,10 +182,7 @@ proptest! {
                     prop_assert!(dedup.len() <= limit);
                 }
                 Event::Commit => {
-                    let mut record = Vec::new();
-                    if dedup.encode_step(&mut record) {
-                        changelog.push(record);
-                    }
+                    changelog.extend(records(&dedup));
                     dedup.commit();
                     (committed, committed_time) = (contents(&dedup), time);
                 }

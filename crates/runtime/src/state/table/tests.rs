@@ -31,7 +31,11 @@ fn text(text: &str) -> Text {
 }
 
 fn contents(table: &Table<u8, Text>) -> BTreeMap<u8, String> {
-    table.iter_sorted().map(|(key, value)| (key, value.0.clone())).collect()
+    table.sorted().unwrap().into_iter().map(|(key, value)| (key, value.0)).collect()
+}
+
+fn text_of(table: &mut Table<u8, Text>, key: u8) -> &mut String {
+    &mut table.get_mut(&key).unwrap().unwrap().0
 }
 
 /// A table with 1 = "one" and 2 = "two", committed.
@@ -47,9 +51,9 @@ fn two() -> Table<u8, Text> {
 fn dirty_keys_come_in_order_of_first_touch_with_what_was_committed() {
     let mut table = two();
     table.insert(9, text("nine"));
-    table.get_mut(&2).unwrap().0.push('!');
+    text_of(&mut table, 2).push('!');
     table.remove(&1);
-    table.get_mut(&9).unwrap().0.push('!');
+    text_of(&mut table, 9).push('!');
     let dirty: Vec<_> = table
         .dirty()
         .map(|dirty| (dirty.key, dirty.value.map(|value| value.0.as_str()), dirty.before))
@@ -68,9 +72,10 @@ fn dirty_keys_come_in_order_of_first_touch_with_what_was_committed() {
 fn reading_does_not_touch() {
     let mut table = two();
     assert!(table.contains(&1));
-    assert!(table.get(&3).is_none());
-    assert!(table.get_mut(&3).is_none());
-    assert!(table.remove(&3).is_none());
+    assert_eq!(table.get(&1).unwrap(), Some(&text("one")));
+    assert!(table.get(&3).unwrap().is_none());
+    assert!(table.get_mut(&3).unwrap().is_none());
+    assert!(!table.remove(&3));
     assert_eq!(table.dirty_len(), 0);
 }
 
@@ -78,21 +83,21 @@ fn reading_does_not_touch() {
 fn undo_of_a_key_removed_and_made_again_gives_the_committed_value() {
     let mut table = two();
     table.remove(&1);
-    assert!(table.get(&1).is_none());
-    table.get_or_insert_with(1, || text("other")).0.push('!');
-    table.get_or_insert_with(3, || text("three"));
-    table.undo().unwrap();
+    assert!(table.get(&1).unwrap().is_none() && !table.contains(&1));
+    table.get_or_insert_with(1, || text("other")).unwrap().0.push('!');
+    table.get_or_insert_with(3, || text("three")).unwrap();
+    table.undo();
     assert_eq!(contents(&table), [(1, "one".to_owned()), (2, "two".to_owned())].into());
 }
 
 #[test]
 fn a_touch_after_a_commit_remembers_the_newer_value() {
     let mut table = two();
-    table.get_mut(&1).unwrap().0.push('!');
+    text_of(&mut table, 1).push('!');
     table.commit();
-    table.get_mut(&1).unwrap().0.push('?');
-    table.undo().unwrap();
-    assert_eq!(table.get(&1), Some(&text("one!")));
+    text_of(&mut table, 1).push('?');
+    table.undo();
+    assert_eq!(table.get(&1).unwrap(), Some(&text("one!")));
 }
 
 #[test]
@@ -116,43 +121,72 @@ fn an_unknown_version_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_form_that_is_kept_is_used_at_the_next_touch_and_only_the_latest() {
-    let mut table = two();
-    table.get_mut(&1).unwrap().0.push('!');
-    table.encode_dirty(|_, _, _| {});
-    table.commit();
-    assert_eq!(table.map.get(&1).unwrap().form.as_deref(), Some(&b"\x01one!"[..]));
-    table.get_mut(&1).unwrap().0.push('?');
-    // Without encoding: what was kept is out of date and goes.
-    table.commit();
-    assert_eq!(table.map.get(&1).unwrap().form, None);
-    table.get_mut(&1).unwrap().0.clear();
-    table.undo().unwrap();
-    assert_eq!(table.get(&1), Some(&text("one!?")));
-}
-
-#[test]
 fn a_change_after_encoding_makes_the_form_worthless() {
     let mut table = two();
-    table.get_mut(&1).unwrap().0.push('!');
+    text_of(&mut table, 1).push('!');
     table.encode_dirty(|_, _, _| {});
-    table.get_mut(&1).unwrap().0.push('?');
+    text_of(&mut table, 1).push('?');
     table.commit();
-    table.get_mut(&1).unwrap().0.clear();
-    table.undo().unwrap();
-    assert_eq!(table.get(&1), Some(&text("one!?")));
+    text_of(&mut table, 1).clear();
+    table.undo();
+    assert_eq!(table.get(&1).unwrap(), Some(&text("one!?")));
+}
+
+fn decoded(table: &Table<u8, Text>) -> Vec<u8> {
+    (0..=255).filter(|key| table.map.get(key).is_some_and(|entry| entry.value().is_some())).collect()
 }
 
 #[test]
-fn kept_forms_stay_below_their_limit_and_the_oldest_go_first() {
-    let mut table: Table<u8, Text> = Table::with_kept(10);
+fn values_that_are_not_asked_for_go_back_to_their_form_and_the_oldest_first() {
+    let mut table: Table<u8, Text> = Table::with_decoded(10);
     for key in 0..5 {
         table.insert(key, text("abc"));
-        table.encode_dirty(|_, _, _| {});
         table.commit();
     }
-    let kept: Vec<_> = (0..5).filter(|key| table.map.get(key).unwrap().form.is_some()).collect();
-    assert_eq!((kept, table.kept.bytes), (vec![3, 4], 8));
+    for _ in 0..5 {
+        text_of(&mut table, 4).push('.');
+        table.commit();
+    }
+    assert_eq!((decoded(&table), table.decoded.bytes), (vec![4], 9));
+    assert_eq!(table.len(), 5);
+    assert_eq!(table.get(&0).unwrap(), Some(&text("abc")));
+    assert_eq!(decoded(&table), [0, 4], "within a step all that are asked for stay");
+    table.commit();
+    assert_eq!(decoded(&table), [4]);
+}
+
+#[test]
+fn keys_that_come_and_go_leave_nothing_behind() {
+    let mut table: Table<u8, Text> = Table::new();
+    for _ in 0..100 {
+        table.insert(1, text("x"));
+        table.commit();
+        table.remove(&1);
+        table.commit();
+    }
+    assert!(table.is_empty() && table.map.is_empty());
+    assert!(table.decoded.order.len() < 20 && table.decoded.bytes == 0);
+}
+
+#[test]
+fn a_form_that_is_broken_inside_is_found_when_it_is_asked_for() {
+    struct Lenient;
+    impl Stored for Lenient {
+        fn encode(&self, out: &mut Vec<u8>) {
+            out.push(1);
+        }
+        fn decode(_: &[u8]) -> Result<Self, Unreadable> {
+            Err(Unreadable { reason: "broken".to_owned() })
+        }
+        fn check(_: &[u8]) -> Result<(), Unreadable> {
+            Ok(())
+        }
+    }
+    let mut table: Table<u8, Lenient> = Table::new();
+    table.restore(1, Some(b"?")).unwrap();
+    assert_eq!(table.get_mut(&1).err().unwrap().reason, "broken");
+    assert_eq!(table.get_or_insert_with(1, || Lenient).err().unwrap().reason, "broken");
+    assert_eq!((table.len(), table.dirty_len()), (1, 0));
 }
 
 #[derive(Clone, Debug)]
@@ -181,9 +215,9 @@ proptest! {
     #[test]
     fn a_table_equals_a_map_with_copies(
         changes in prop::collection::vec(change(), 0..60),
-        kept in prop_oneof![Just(0_usize), 1_usize..20, Just(DEFAULT_KEPT)],
+        limit in prop_oneof![Just(0_usize), 1_usize..20, Just(DEFAULT_DECODED)],
     ) {
-        let mut table: Table<u8, Text> = Table::with_kept(kept);
+        let mut table: Table<u8, Text> = Table::with_decoded(limit);
         let (mut now, mut committed) = (BTreeMap::new(), BTreeMap::new());
         let mut changelog: Table<u8, Text> = Table::new();
         for change in changes {
@@ -193,18 +227,19 @@ proptest! {
                     now.insert(key, value);
                 }
                 Change::Append(key) => {
-                    table.get_or_insert_with(key, || text("new")).0.push('+');
+                    table.get_or_insert_with(key, || text("new")).unwrap().0.push('+');
                     now.entry(key).or_insert_with(|| "new".to_owned()).push('+');
                 }
                 Change::Remove(key) => {
-                    prop_assert_eq!(table.remove(&key).map(|value| value.0), now.remove(&key));
+                    prop_assert_eq!(table.remove(&key), now.remove(&key).is_some());
                 }
                 Change::Commit { encoded } => {
                     let mut forms = Vec::new();
                     for dirty in table.dirty() {
                         let form = dirty.value.map(encode);
                         forms.push((dirty.key, form.clone(), dirty.before.map(<[u8]>::to_vec)));
-                        prop_assert_eq!(dirty.before.map(<[u8]>::to_vec), changelog.get(&dirty.key).map(encode));
+                        let committed = changelog.copied(&dirty.key).unwrap().as_ref().map(encode);
+                        prop_assert_eq!(dirty.before.map(<[u8]>::to_vec), committed);
                     }
                     if encoded {
                         let mut same = Vec::new();
@@ -221,16 +256,19 @@ proptest! {
                     prop_assert_eq!(contents(&changelog), committed.clone());
                 }
                 Change::Undo => {
-                    table.undo().unwrap();
+                    table.undo();
                     now = committed.clone();
                 }
             }
             prop_assert_eq!(contents(&table), now.clone());
             prop_assert_eq!(table.len(), now.len());
-            let kept_now: usize =
-                (0..5).filter_map(|key| table.map.get(&key)?.form.as_ref()).map(Vec::len).sum();
-            prop_assert_eq!(table.kept.bytes, kept_now);
-            prop_assert!(kept_now <= kept);
+            for key in 0..5 {
+                let value = table.copied(&key).unwrap().map(|value| value.0);
+                prop_assert_eq!(value.as_ref(), now.get(&key));
+            }
+            let bytes: usize = decoded(&table).iter().map(|key| table.map[key].form.len()).sum();
+            prop_assert_eq!(table.decoded.bytes, bytes);
+            prop_assert!(table.dirty_len() > 0 || bytes <= limit.max(20 * 5));
         }
     }
 }
