@@ -64,6 +64,11 @@ pub(crate) enum Command {
     Lag(LagArgs),
     /// Ask a process that runs roles whether it is well; for the health check of a container
     Health(HealthArgs),
+    /// Measure what the roles cost, on Kafka or without, beside what a copy of the same bytes costs
+    ///
+    /// On Kafka it makes topics whose names begin with `catchment-bench.`, and deletes them at the end; nothing else is
+    /// touched. The roles run in a process of their own; progress is logged on standard error.
+    Bench(crate::bench::BenchArgs),
     /// Move a role's place in its input
     #[command(subcommand)]
     Offsets(OffsetsCommand),
@@ -141,7 +146,7 @@ fn rfc3339(text: &str) -> Result<String, String> {
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Try it", &["demo", "sandbox"]),
     ("Check it", &["config", "contracts", "topics"]),
-    ("Run it", &["run", "lag", "read", "load", "dlq", "offsets", "health"]),
+    ("Run it", &["run", "lag", "read", "load", "dlq", "offsets", "health", "bench"]),
     ("Set up", &["completions"]),
 ];
 

@@ -35,7 +35,11 @@ pub(crate) struct UsageError(pub(crate) String);
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     // These start logging themselves, by their configuration.
-    if !matches!(cli.command, Command::Sandbox(_) | Command::Run(_)) {
+    let by_itself = match &cli.command {
+        Command::Bench(args) => args.is_worker(),
+        command => matches!(command, Command::Sandbox(_) | Command::Run(_)),
+    };
+    if !by_itself {
         logging::init(&cli.log, None);
     }
     match cli.command {
@@ -51,6 +55,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Health(args) => health::run(&args),
         Command::Read(args) => read::run(&mut Out::stdout(), &args),
         Command::Load(args) => load::run(&mut Out::stdout(), &args),
+        Command::Bench(args) => crate::bench::run(&args),
         Command::Offsets(command) => offsets::run(&mut Out::stdout(), &command),
         Command::Docs { directory, check } => docs::run(&directory, check),
         Command::Completions { shell } => {

@@ -66,6 +66,9 @@ fn campaign(path: &Path, models: &[&str]) -> Result<Campaign, ConfigErrors> {
         let key = match &error {
             CampaignError::Name(_) => "name",
             CampaignError::NoEvent => "trigger.event",
+            CampaignError::AfterWithoutEvent => "trigger.after",
+            CampaignError::NoModel(_) => "trigger.score.model",
+            CampaignError::NoScore(_) => "trigger.score.at_least",
             CampaignError::UnlessWithoutAfter => "trigger.unless",
             CampaignError::QuietHours => "quiet_hours",
             CampaignError::Condition(_) => "condition",

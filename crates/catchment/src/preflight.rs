@@ -16,6 +16,7 @@ use crate::wiring;
 
 pub(crate) use finding::{Finding, grouped, partitions_text};
 pub(crate) use identity::{Recorded, record, usable_secret};
+pub(crate) use wanted::wanted;
 
 /// Why `run` can't begin.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +92,7 @@ impl State {
         let described = TopicAdmin::new(cluster, timeout)?.describe(names)?;
         let existing = described.iter().map(|(name, is)| (name.clone(), is.partitions)).collect();
         let topology = of(&existing)?;
-        let wanted = wanted::wanted(config, &topology);
+        let wanted = wanted(config, &topology);
         let settings = &topology.table.spec(topology.settings).name;
         let recorded = match described.contains_key(settings) {
             true => identity::recorded(cluster, settings, timeout)?,

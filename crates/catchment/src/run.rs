@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use catchment_connectors::registry::{Patience, Registry, RegistrySchemas};
-use catchment_contracts::schemas::Schemas;
+use catchment_contracts::schemas::{BuiltinSchemas, Schemas};
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_pipeline::ingest;
 use catchment_pipeline::topology::Topology;
-use catchment_runtime::{BatchLimits, TopicTable};
+use catchment_runtime::{BatchLimits, Millis, TopicTable};
 
 use crate::commands::{Role as RoleName, RunArgs};
 use crate::config::{Clock, Config};
@@ -49,6 +49,8 @@ struct Plan {
     health: Health,
     traces: Option<Traces>,
     stop: Stop,
+    /// Added to the time of day: 0, but in a benchmark of old events.
+    shift: Millis,
 }
 
 /// What the lanes are made with.
@@ -92,6 +94,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         traces: Traces::start(&config.traces, &instance)?,
         instance,
         stop: stop.clone(),
+        shift: 0,
         config,
     });
     let source_schemas = Arc::new(RegistrySchemas::new(registry, Patience::default()));
@@ -103,6 +106,46 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         thread::sleep(Duration::from_millis(100));
     }
     tracing::info!("stopping: each lane finishes its step");
+    finish(&lanes)
+}
+
+/// Roles without what comes before and around them: topics that are known to be as they must, no registry, no server.
+pub(crate) struct Bare {
+    pub(crate) config: Config,
+    pub(crate) topology: Topology,
+    /// The topics by their names in Kafka.
+    pub(crate) table: TopicTable,
+    /// Added to the time of day.
+    pub(crate) shift: Millis,
+    pub(crate) stop: Stop,
+}
+
+/// Runs bare roles until they are asked to stop, for a benchmark; `watch` is called again and again meanwhile.
+pub(crate) fn run_bare(bare: Bare, mut watch: impl FnMut(&Health)) -> anyhow::Result<()> {
+    let Bare { config, topology, table, shift, stop } = bare;
+    let definitions = Definitions::load(&config)?;
+    let secret =
+        preflight::usable_secret(&config).map_err(|finding| PreflightError::Refused(vec![finding]))?;
+    let _page = observe::metrics::install()?;
+    let health = Health::new(config.kafka.statistics_interval.as_duration());
+    let plan = Arc::new(Plan {
+        table: Arc::new(table),
+        limits: wiring::limits(&config)?,
+        commit_interval: config.commit.min_interval.as_duration(),
+        health: health.clone(),
+        traces: None,
+        instance: instance(&config)?,
+        stop: stop.clone(),
+        shift,
+        config,
+    });
+    let (schemas, source_schemas) = (SchemaIds::builtin(), Arc::new(BuiltinSchemas));
+    let parts = Parts { topology: Arc::new(topology), definitions, secret, schemas, source_schemas };
+    let lanes = start(&plan, &[], parts)?;
+    while !stop.requested() {
+        watch(&health);
+        thread::sleep(Duration::from_millis(5));
+    }
     finish(&lanes)
 }
 

@@ -34,8 +34,8 @@ pub use config::{Cluster, LaneSettings, Properties, PropertyRefused, batch_limit
 pub use context::{Client, StatisticsSink};
 pub use lane::KafkaLane;
 pub use tools::{
-    AskError, Group, GroupMember, Inspector, NamedPartition, Place, RawProducer, RawRecord, Scan, Scanned,
-    ToolWriter, View, read_committed,
+    AskError, Follow, Group, GroupMember, Inspector, NamedPartition, Place, RawProducer, RawRecord, Scan,
+    Scanned, ToolWriter, View, read_committed,
 };
 pub use topics::{
     CleanupPolicy, DescribedTopic, Mismatch, PartitionCount, Retention, TimestampType, TopicAdmin,

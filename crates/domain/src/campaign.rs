@@ -12,7 +12,7 @@ mod quiet;
 mod tests;
 
 pub use condition::{Condition, ConditionError, VARIABLES};
-pub use decide::{Cause, Decision, Match, Outcome, Reason, Situation, Trigger};
+pub use decide::{Cause, Decision, Match, Outcome, Reason, ScoreBefore, Situation, Trigger};
 pub use ledger::{FOR_EVER, Ledger, MAX_SENT, MAX_SENT_OF_CAMPAIGN, MAX_TIMERS, Sent, Timer};
 pub use quiet::QuietHours;
 
@@ -118,14 +118,29 @@ impl Visitor<'_> for SpanVisitor {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerFile {
-    /// Name of a track event, or the kind of another call (`identify`, `page`, …).
-    pub event: String,
+    /// Name of a track event, or the kind of another call (`identify`, `page`, …); any event if not said.
+    #[serde(default)]
+    pub event: Option<String>,
+    /// What the event must have brought the customer to: from below, or from no score. An event that did not starts
+    /// nothing, and nothing is recorded of it: a [condition](CampaignFile::condition) is asked when a decision is made.
+    #[serde(default)]
+    pub score: Option<ScoreFile>,
     /// How long to wait before deciding; at once if not said.
     #[serde(default)]
     pub after: Option<Span>,
     /// Events that end the wait without a decision.
     #[serde(default)]
     pub unless: Vec<String>,
+}
+
+/// A score that starts a decision.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreFile {
+    /// Name of the model.
+    pub model: String,
+    /// The least score, 0 to 1.
+    pub at_least: f64,
 }
 
 /// A campaign file, as it is written (YAML). One that reaches out to a customer and says nothing of consent can't be
@@ -194,14 +209,23 @@ fn one_day() -> Span {
 }
 
 /// Why a campaign file is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CampaignError {
     /// The name can't be one.
     #[error("name `{0}`: expected 1 to 64 letters, digits, `_` or `-`")]
     Name(String),
     /// The trigger names no event.
-    #[error("trigger.event must not be empty")]
+    #[error("trigger.event must not be empty, and must be there where there is no trigger.score")]
     NoEvent,
+    /// A wait for what?
+    #[error("trigger.after needs trigger.event")]
+    AfterWithoutEvent,
+    /// A model that is not configured.
+    #[error("trigger.score.model: there is no model `{0}`")]
+    NoModel(String),
+    /// A score that can't be.
+    #[error("trigger.score.at_least: expected a number from 0 to 1, got {0}")]
+    NoScore(f64),
     /// `unless` without `after` can never apply.
     #[error("trigger.unless needs trigger.after: without a wait there is nothing to end")]
     UnlessWithoutAfter,
@@ -211,6 +235,26 @@ pub enum CampaignError {
     /// The condition.
     #[error("condition: {0}")]
     Condition(#[from] ConditionError),
+}
+
+impl TriggerFile {
+    fn check(&self, models: &[&str]) -> Result<(), CampaignError> {
+        match (&self.event, &self.score) {
+            (None, None) => return Err(CampaignError::NoEvent),
+            (Some(event), _) if event.trim().is_empty() => return Err(CampaignError::NoEvent),
+            (None, Some(_)) if self.after.is_some() => return Err(CampaignError::AfterWithoutEvent),
+            _ => {}
+        }
+        match &self.score {
+            Some(score) if !models.contains(&score.model.as_str()) => {
+                Err(CampaignError::NoModel(score.model.clone()))
+            }
+            Some(score) if !(0.0..=1.0).contains(&score.at_least) => {
+                Err(CampaignError::NoScore(score.at_least))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A campaign that is checked and ready to decide.
@@ -230,9 +274,7 @@ impl Campaign {
         if file.name.is_empty() || file.name.len() > 64 || !file.name.bytes().all(name_ok) {
             return Err(CampaignError::Name(file.name));
         }
-        if file.trigger.event.trim().is_empty() {
-            return Err(CampaignError::NoEvent);
-        }
+        file.trigger.check(models)?;
         if file.trigger.after.is_none() && !file.trigger.unless.is_empty() {
             return Err(CampaignError::UnlessWithoutAfter);
         }

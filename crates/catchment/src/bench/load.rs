@@ -74,7 +74,7 @@ pub enum LoadKind {
     New,
     /// An event once more, byte for byte.
     Copy,
-    /// A record that no contract takes: cut off, or without an id.
+    /// A record that no contract takes: cut off, or without a type.
     Malformed,
 }
 
@@ -141,6 +141,12 @@ impl Load {
         self.counts
     }
 
+    /// The next event is of that time, and the ones behind it follow by the step.
+    pub fn set_time(&mut self, time: Millis) {
+        let passed = i64::try_from(self.next).unwrap_or(i64::MAX).saturating_mul(self.spec.step);
+        self.spec.start = time.saturating_sub(passed);
+    }
+
     /// The time of an event by its place.
     fn time(&self, at: u64) -> Millis {
         let passed = i64::try_from(at).unwrap_or(i64::MAX).saturating_mul(self.spec.step);
@@ -157,7 +163,7 @@ impl Load {
                 LoadRecord { key, value: value[..cut].to_owned(), kind: LoadKind::Malformed }
             }
             1 => {
-                let value = value.replacen("\"messageId\"", "\"message_id\"", 1);
+                let value = value.replacen("{\"type\"", "{\"kind\"", 1);
                 LoadRecord { key, value, kind: LoadKind::Malformed }
             }
             drawn => {
@@ -333,7 +339,8 @@ mod tests {
         for record in load.by_ref() {
             bytes += record.value.len();
             let json: Option<serde_json::Value> = serde_json::from_str(&record.value).ok();
-            let id = json.as_ref().and_then(|json| json["messageId"].as_str());
+            let id = json.as_ref().filter(|json| json["type"].is_string());
+            let id = id.and_then(|json| json["messageId"].as_str());
             match record.kind {
                 LoadKind::Malformed => assert_eq!(id, None, "{}", record.value),
                 LoadKind::New => {

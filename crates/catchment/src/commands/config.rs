@@ -87,10 +87,14 @@ fn campaigns<W: Write>(out: &mut Out<W>, definitions: &Definitions) -> anyhow::R
 
 fn trigger(campaign: &Campaign) -> String {
     let trigger = &campaign.file().trigger;
+    let event = trigger.event.as_deref().unwrap_or("any event");
     let mut text = match trigger.after {
-        Some(after) => format!("{} after {}", Span::of_millis(after.0), trigger.event),
-        None => format!("at {}", trigger.event),
+        Some(after) => format!("{} after {event}", Span::of_millis(after.0)),
+        None => format!("at {event}"),
     };
+    if let Some(score) = &trigger.score {
+        text.push_str(&format!(" with {} at least {}", score.model, score.at_least));
+    }
     if !trigger.unless.is_empty() {
         text.push_str(" unless ");
         text.push_str(&trigger.unless.join(", "));

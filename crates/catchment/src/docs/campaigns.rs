@@ -19,9 +19,22 @@ const KEYS: &[FileKey] = &[
     FileKey {
         path: "trigger.event",
         value: "name of an event",
-        default: "**required**",
+        default: "**required** without `trigger.score`: any event",
         meaning: "The event that starts a decision: the name of a track event such as `Product Added`, or one of \
                   `identify`, `page`, `screen`, `group`, `alias`, `contact`.",
+    },
+    FileKey {
+        path: "trigger.score.model",
+        value: "name of a model",
+        default: "none",
+        meaning: "A decision starts only at an event that takes the model's score to `trigger.score.at_least` or above, from \
+                  below it or from none. Of other events nothing is recorded, unlike of those that fail the condition.",
+    },
+    FileKey {
+        path: "trigger.score.at_least",
+        value: "number from 0 to 1",
+        default: "**required** with `trigger.score.model`",
+        meaning: "That score.",
     },
     FileKey {
         path: "trigger.after",

@@ -18,7 +18,7 @@ const SEGMENT: Duration = Duration::from_secs(24 * 60 * 60);
 const DEDUP_SEGMENTS: u32 = 8;
 
 /// What each topic of the topology must be, in its order.
-pub(super) fn wanted(config: &Config, topology: &Topology) -> Vec<WantedTopic> {
+pub(crate) fn wanted(config: &Config, topology: &Topology) -> Vec<WantedTopic> {
     topology.table.iter().map(|(_, topic)| wanted_topic(config, &topic.name, topic.partitions)).collect()
 }
 

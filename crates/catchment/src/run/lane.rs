@@ -284,7 +284,7 @@ impl<R: Role> Worker<R> {
         let started = Instant::now();
         let role = &mut self.role;
         let now = match self.plan.config.clock {
-            Clock::Wall => Some(wall_clock()),
+            Clock::Wall => Some(self.plan.now()),
             Clock::Event => None,
         };
         self.observer.step_begins();
@@ -334,7 +334,7 @@ impl<R: Role> Worker<R> {
 
     /// Where the inputs end: for the lag, and for tasks whose time goes on while nothing comes.
     fn ask_for_tails(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
-        let asked_at = wall_clock();
+        let asked_at = self.plan.now();
         let tails = match seated.lane.tails() {
             Ok(tails) => tails,
             // Not known now. Steps go on: one broker that does not answer must not keep the others waiting.
@@ -452,8 +452,10 @@ pub(crate) fn group(config: &Config, role: &str) -> String {
     format!("{}.{role}", config.app)
 }
 
-/// Milliseconds since 1970.
-fn wall_clock() -> Millis {
-    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+impl Plan {
+    /// The time of day, in milliseconds since 1970.
+    fn now(&self) -> Millis {
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX).saturating_add(self.shift)
+    }
 }

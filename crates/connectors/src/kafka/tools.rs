@@ -8,7 +8,7 @@ mod transaction;
 pub(super) use ask::ToolContext;
 pub use ask::{AskError, Inspector, NamedPartition, Place, View};
 pub use groups::{Group, GroupMember};
-pub use scan::{Scan, Scanned};
+pub use scan::{Follow, Scan, Scanned};
 pub use transaction::ToolWriter;
 
 use super::config::Cluster;

@@ -163,6 +163,9 @@ pub enum Match {
     Wait(Timer),
 }
 
+/// What a customer's score by a model was before an event.
+pub type ScoreBefore<'a> = &'a dyn Fn(&str) -> Option<f64>;
+
 /// What a decision is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
@@ -184,10 +187,27 @@ impl Campaign {
     /// What an event, already applied to the profile, means to the campaign. A wait ends `after` the event happened, but
     /// not before `earliest`: what belongs to an event that arrives late (an upload of a phone that was offline) arrives
     /// right behind it, and an order must have its chance to end the wait for it.
+    ///
+    /// `before` says what the customer's score by a model was before the event, for campaigns that a score starts: it must
+    /// have been lower, or unknown.
     #[must_use]
-    pub fn on_event(&self, event: &Event<'_>, profile: &Profile, ledger: &Ledger, earliest: Millis) -> Match {
+    pub fn on_event(
+        &self,
+        event: &Event<'_>,
+        (profile, before): (&Profile, ScoreBefore<'_>),
+        ledger: &Ledger,
+        earliest: Millis,
+    ) -> Match {
         let trigger = &self.file().trigger;
-        if event.label() != trigger.event {
+        if trigger.event.as_ref().is_some_and(|name| event.label() != name) {
+            return Match::No;
+        }
+        let reached = |score: &super::ScoreFile| {
+            let is_above = |value: f64| value >= score.at_least;
+            let now = profile.prediction(&score.model).map(|known| known.score);
+            now.is_some_and(is_above) && !before(&score.model).is_some_and(is_above)
+        };
+        if trigger.score.as_ref().is_some_and(|score| !reached(score)) {
             return Match::No;
         }
         let scope = self.scope(event);
@@ -332,7 +352,11 @@ impl Campaign {
 
     fn used_scores(&self, profile: &Profile) -> Vec<Prediction> {
         let names = self.condition.as_ref().map(super::Condition::scores).unwrap_or_default();
-        let used = profile.predictions.iter().filter(|p| names.iter().any(|name| p.model == name.as_str()));
+        let started_by = self.file().trigger.score.as_ref().map(|score| score.model.as_str());
+        let used = profile.predictions.iter().filter(|prediction| {
+            started_by == Some(prediction.model.as_str())
+                || names.iter().any(|name| prediction.model == name.as_str())
+        });
         used.cloned().collect()
     }
 }

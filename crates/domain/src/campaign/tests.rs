@@ -15,6 +15,8 @@ consent: email_marketing
 quiet_hours: {from: "22:00", to: "08:00"}
 "#;
 
+const NO_SCORES: &dyn Fn(&str) -> Option<f64> = &|_| None;
+
 fn campaign(text: &str) -> Campaign {
     Campaign::new(serde_saphyr::from_str(text).unwrap(), &["churn"]).unwrap()
 }
@@ -82,7 +84,7 @@ fn a_cart_waits_for_its_order() {
     let campaign = campaign(CART);
     let add = event("Product Added", at("14:00:00"));
     let Match::Wait(timer) =
-        campaign.on_event(&add, &profile(std::slice::from_ref(&add)), &Ledger::default(), 0)
+        campaign.on_event(&add, (&profile(std::slice::from_ref(&add)), NO_SCORES), &Ledger::default(), 0)
     else {
         panic!()
     };
@@ -100,7 +102,8 @@ fn a_cart_waits_for_its_order() {
 #[test]
 fn an_order_that_overtook_its_cart_ends_the_wait_before_it_begins() {
     let (add, order) = (event("Product Added", at("14:06:00")), order(at("14:12:00")));
-    let matched = campaign(CART).on_event(&add, &profile(&[order, add.clone()]), &Ledger::default(), 0);
+    let matched =
+        campaign(CART).on_event(&add, (&profile(&[order, add.clone()]), NO_SCORES), &Ledger::default(), 0);
     assert_eq!(matched, Match::No);
 }
 
@@ -110,7 +113,8 @@ fn a_cart_that_arrives_late_waits_for_what_arrives_with_it() {
     let add = event("Product Added", at("10:00:00"));
     let earliest = at("14:00:05");
     let profile = profile(std::slice::from_ref(&add));
-    let Match::Wait(timer) = campaign.on_event(&add, &profile, &Ledger::default(), earliest) else {
+    let Match::Wait(timer) = campaign.on_event(&add, (&profile, NO_SCORES), &Ledger::default(), earliest)
+    else {
         panic!()
     };
     assert_eq!(timer.due, earliest);
@@ -123,12 +127,17 @@ fn a_second_addition_to_a_cart_that_waits_sets_no_second_timer() {
     let campaign = campaign(CART);
     let add = event("Product Added", at("14:00:00"));
     let mut ledger = Ledger::default();
-    let Match::Wait(timer) = campaign.on_event(&add, &profile(std::slice::from_ref(&add)), &ledger, 0) else {
+    let Match::Wait(timer) =
+        campaign.on_event(&add, (&profile(std::slice::from_ref(&add)), NO_SCORES), &ledger, 0)
+    else {
         panic!()
     };
     assert!(ledger.set(timer));
     let again = event("Product Added", at("14:10:00"));
-    assert_eq!(campaign.on_event(&again, &profile(&[add, again.clone()]), &ledger, 0), Match::No);
+    assert_eq!(
+        campaign.on_event(&again, (&profile(&[add, again.clone()]), NO_SCORES), &ledger, 0),
+        Match::No
+    );
 }
 
 const AGAIN: &str = "
@@ -146,19 +155,20 @@ fn an_event_that_is_its_own_exception_starts_the_wait_anew() {
         |id, at| Event { order: Some(OrderTotal { order_id: id, total: None, units: 1 }), ..order(at) };
     let (first, second) = (numbered("o1", 0), numbered("o2", 3 * HOUR));
     let mut ledger = Ledger::default();
-    let Match::Wait(timer) = campaign.on_event(&first, &profile(std::slice::from_ref(&first)), &ledger, 0)
+    let Match::Wait(timer) =
+        campaign.on_event(&first, (&profile(std::slice::from_ref(&first)), NO_SCORES), &ledger, 0)
     else {
         panic!("it is no exception to itself")
     };
     assert!(ledger.set(timer.clone()));
     assert!(campaign.ends(&second, &timer));
     let both = profile(&[first.clone(), second.clone()]);
-    let Match::Wait(again) = campaign.on_event(&second, &both, &ledger, 0) else {
+    let Match::Wait(again) = campaign.on_event(&second, (&both, NO_SCORES), &ledger, 0) else {
         panic!("the timer that it ends does not stand in its way")
     };
     assert_eq!(again.due, 3 * HOUR + 30 * crate::time::DAY);
     // In the other order of arrival, the older one has had its exception.
-    assert_eq!(campaign.on_event(&first, &both, &Ledger::default(), 0), Match::No);
+    assert_eq!(campaign.on_event(&first, (&both, NO_SCORES), &Ledger::default(), 0), Match::No);
 }
 
 /// What a campaign makes of events in the order of their arrival: triggers, decided when their timers are due.
@@ -186,7 +196,9 @@ fn triggers(campaign: &Campaign, arrivals: &[Event<'_>]) -> Vec<i64> {
         fire(&profile, &mut ledger, event.received_at, &mut sent);
         profile.apply(event);
         ledger.timers.retain(|timer| !campaign.ends(event, timer));
-        if let Match::Wait(timer) = campaign.on_event(event, &profile, &ledger, event.received_at) {
+        if let Match::Wait(timer) =
+            campaign.on_event(event, (&profile, NO_SCORES), &ledger, event.received_at)
+        {
             assert!(ledger.set(timer));
         }
     }
@@ -464,9 +476,55 @@ fn a_file_that_is_wrong_is_refused_with_the_reason() {
     let trigger =
         |name: &str, trigger: &str| refusal(&format!("channel: onsite\nname: {name}\ntrigger: {trigger}\n"));
     assert_eq!(trigger("a b", "{event: x}"), "name `a b`: expected 1 to 64 letters, digits, `_` or `-`");
-    assert_eq!(trigger("a", "{event: ' '}"), "trigger.event must not be empty");
+    let no_event = "trigger.event must not be empty, and must be there where there is no trigger.score";
+    assert_eq!(trigger("a", "{event: ' '}"), no_event);
+    assert_eq!(trigger("a", "{}"), no_event);
+    let score = |more: &str| trigger("a", &format!("{{{more}, score: {{model: churn, at_least: 0.5}}}}"));
+    assert_eq!(score("after: 1h"), "trigger.after needs trigger.event");
+    assert_eq!(
+        trigger("a", "{score: {model: chrun, at_least: 0.5}}"),
+        "trigger.score.model: there is no model `chrun`"
+    );
+    assert_eq!(
+        trigger("a", "{score: {model: churn, at_least: 50}}"),
+        "trigger.score.at_least: expected a number from 0 to 1, got 50"
+    );
     assert_eq!(
         trigger("a", "{event: x, unless: [y]}"),
         "trigger.unless needs trigger.after: without a wait there is nothing to end"
     );
+}
+
+#[test]
+fn a_score_starts_a_decision_at_any_event_or_at_the_one_that_is_named() {
+    let starts_from = |before: Option<f64>, trigger: &str, score: Option<f64>| {
+        let campaign = campaign(&format!("name: c\nchannel: onsite\ntrigger: {trigger}\n"));
+        let mut profile = Profile::default();
+        if let Some(value) = score {
+            profile.predict("churn", "1", Score { value, missing: false }, 0);
+        }
+        let matched =
+            campaign.on_event(&event("Product Viewed", 5), (&profile, &|_| before), &Ledger::default(), 0)
+                != Match::No;
+        let situation = Situation {
+            key: key(),
+            profile: &profile,
+            ledger: &Ledger::default(),
+            cause: Cause::of(&event("Product Viewed", 5)),
+            due: 5,
+            now: 5,
+        };
+        assert_eq!(campaign.decide(Text::from("x"), &situation).scores.len(), usize::from(score.is_some()));
+        matched
+    };
+    let starts = |trigger: &str, score: Option<f64>| starts_from(Some(0.1), trigger, score);
+    let any = "{score: {model: churn, at_least: 0.5}}";
+    assert_eq!(
+        [None, Some(0.49), Some(0.5)].map(|before| starts_from(before, any, Some(0.9))),
+        [true, true, false]
+    );
+    assert_eq!([None, Some(0.49), Some(0.5)].map(|score| starts(any, score)), [false, false, true]);
+    let named = "{event: Product Viewed, score: {model: churn, at_least: 0.5}}";
+    assert_eq!([Some(0.49), Some(0.9)].map(|score| starts(named, score)), [false, true]);
+    assert!(!starts("{event: Product Added, score: {model: churn, at_least: 0.5}}", Some(0.9)));
 }

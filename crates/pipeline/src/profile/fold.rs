@@ -6,6 +6,7 @@ use catchment_domain::model::Model;
 use catchment_domain::profile::Text;
 use catchment_domain::{Event, Millis, Profile};
 use catchment_runtime::TopicId;
+use smallvec::SmallVec;
 
 /// What all profile tasks of a process share.
 #[derive(Debug)]
@@ -50,6 +51,9 @@ pub struct SharedSettings {
     pub event_clock: bool,
 }
 
+/// Scores of a customer, in the order of the models.
+pub(super) type Scores = SmallVec<[Option<f64>; 4]>;
+
 /// What campaigns made of an event.
 #[derive(Debug, Default, PartialEq)]
 pub struct Reaction {
@@ -69,24 +73,38 @@ impl Reaction {
 }
 
 impl Shared {
-    /// Scores a profile with every model at `now`, and counts for each model the scores it gave.
-    pub fn score(&self, profile: &mut Profile, now: Millis, counts: &mut [u64]) {
+    /// Scores a profile with every model at `now`, and counts for each model the scores it gave. Returns the scores as they
+    /// were before, by model.
+    pub fn score(&self, profile: &mut Profile, now: Millis, counts: &mut [u64]) -> Scores {
+        let mut before = Scores::new();
         for (model, count) in self.models.iter().zip(counts) {
+            before.push(profile.prediction(model.name()).map(|known| known.score));
             if let Some(score) = model.score(profile, now) {
                 profile.predict(model.name(), model.version(), score, now);
                 *count += 1;
             }
         }
+        before
     }
 
-    /// What campaigns make of an event that was just applied.
-    pub fn react(&self, event: &Event<'_>, profile: &Profile, ledger: &Ledger, now: Millis) -> Reaction {
+    /// What campaigns make of an event that was just applied; `before` is what [`score`](Self::score) returned.
+    pub fn react(
+        &self,
+        event: &Event<'_>,
+        (profile, before): (&Profile, &Scores),
+        ledger: &Ledger,
+        now: Millis,
+    ) -> Reaction {
+        let score_before = |name: &str| {
+            let place = self.models.iter().position(|model| model.name() == name)?;
+            before.get(place).copied().flatten()
+        };
         let earliest = now.saturating_add(self.settings.timer_grace);
         let mut reaction = Reaction::default();
         for (place, campaign) in self.campaigns.iter().enumerate() {
             let ended = ledger.timers.iter().filter(|timer| campaign.ends(event, timer));
             reaction.ended.extend(ended.cloned());
-            match campaign.on_event(event, profile, ledger, earliest) {
+            match campaign.on_event(event, (profile, &score_before), ledger, earliest) {
                 Match::No => {}
                 Match::Now(scope) => reaction.now.push((place, scope)),
                 Match::Wait(timer) => reaction.set.push((place, timer)),

@@ -208,7 +208,7 @@ impl ProfileTask {
             self.customers.get_or_insert_with(key, || Customer { key, profile: Profile::default() })?;
         customer.profile.apply(&event);
         self.tally.applied += 1;
-        shared.score(&mut customer.profile, step.now, &mut self.scored);
+        let before = shared.score(&mut customer.profile, step.now, &mut self.scored);
         if shared.settings.publish == Publish::Event {
             step.emit(shared.settings.profiles, self.partition, &key.0, |out| {
                 wire::write_header(out, shared.settings.schemas.customer_profile);
@@ -218,7 +218,7 @@ impl ProfileTask {
         }
         let nothing = Ledger::default();
         let ledger = self.ledgers.get(&key)?.map_or(&nothing, |stored| &stored.0);
-        let reaction = shared.react(&event, &customer.profile, ledger, step.now);
+        let reaction = shared.react(&event, (&customer.profile, &before), ledger, step.now);
         if reaction.is_empty() {
             return Ok(());
         }

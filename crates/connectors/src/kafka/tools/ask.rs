@@ -278,6 +278,14 @@ impl Inspector {
         self.consumer.fetch_metadata(topic, self.timeout).map_err(|error| self.trouble(&what, &error))
     }
 
+    /// Names of all topics that we may know of.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn topics(&self) -> Result<Vec<String>, AskError> {
+        Ok(self.metadata(None)?.topics().iter().map(|topic| topic.name().to_owned()).collect())
+    }
+
     /// Numbers of partitions of these topics; those that don't exist are missing from the answer.
     ///
     /// # Errors

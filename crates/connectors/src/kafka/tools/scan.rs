@@ -7,7 +7,7 @@ use catchment_runtime::Headers;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -134,16 +134,71 @@ impl Scan {
                 break;
             }
             range.from = message.offset() + 1;
-            return Ok(Some(Scanned {
-                at: range.at.clone(),
-                offset: message.offset(),
-                time: message.timestamp().to_millis().unwrap_or(0),
-                key: message.key().map(<[u8]>::to_vec),
-                value: message.payload().map(<[u8]>::to_vec),
-                headers: headers(&message),
-            }));
+            return Ok(Some(scanned(range.at.clone(), &message)));
         }
         Ok(None)
+    }
+}
+
+fn scanned(at: NamedPartition, message: &BorrowedMessage<'_>) -> Scanned {
+    Scanned {
+        at,
+        offset: message.offset(),
+        time: message.timestamp().to_millis().unwrap_or(0),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: headers(message),
+    }
+}
+
+/// Reads what is written to partitions from now on, as a `read_committed` reader sees it, as soon as it can be seen.
+pub struct Follow {
+    consumer: BaseConsumer<ToolContext>,
+}
+
+impl Follow {
+    /// Follows these partitions from their ends.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn new(cluster: &Cluster, of: &[NamedPartition], patience: Duration) -> Result<Self, AskError> {
+        let ends = Inspector::new(cluster, None, View::Committed, patience)?.offsets(of, Place::End)?;
+        let mut config = cluster.consumer("catchment-tools", QUEUE_KIB);
+        config.set("fetch.wait.max.ms", "10");
+        let consumer: BaseConsumer<ToolContext> =
+            BaseConsumer::from_config_and_context(&config, ToolContext::default())
+                .map_err(|error| AskError::refused("Kafka client", error.to_string()))?;
+        let mut list = TopicPartitionList::new();
+        for (at, end) in of.iter().zip(ends) {
+            let from = Offset::Offset(end.unwrap_or(0));
+            list.add_partition_offset(&at.topic, at.partition, from)
+                .and_then(|()| consumer.assign(&list))
+                .map_err(|error| classify(&format!("reading {at}"), &error, consumer.context().seen()))?;
+        }
+        Ok(Follow { consumer })
+    }
+
+    /// The next record, if one comes within `wait`.
+    ///
+    /// # Errors
+    /// See [`AskError`]; what a broker that is away causes is waited for.
+    pub fn next_record(&mut self, wait: Duration) -> Result<Option<Scanned>, AskError> {
+        match self.consumer.poll(wait) {
+            None => Ok(None),
+            Some(Ok(message)) => {
+                Ok(Some(scanned(NamedPartition::new(message.topic(), message.partition()), &message)))
+            }
+            Some(Err(error)) if is_final(&error) => {
+                Err(classify("reading", &error, self.consumer.context().seen()))
+            }
+            Some(Err(_)) => Ok(None),
+        }
+    }
+}
+
+impl std::fmt::Debug for Follow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follow").finish_non_exhaustive()
     }
 }
 
