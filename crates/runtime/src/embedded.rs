@@ -170,6 +170,18 @@ impl EmbeddedLog {
         self.broker().plan_fault(transactional_id, fault);
     }
 
+    /// How many markers of committed transactions are still to be written ([`Fault::DelayedMarkers`]).
+    #[must_use]
+    pub fn pending_markers(&self) -> usize {
+        self.broker().pending_markers()
+    }
+
+    /// Writes one of them, by its place: transactions in the order they were decided, of each the partitions in order
+    /// and then the offsets. False if there is none at that place. Brokers write them in any order.
+    pub fn deliver_marker(&self, place: usize) -> bool {
+        self.broker().deliver_marker(place)
+    }
+
     /// Drops records of topics with [`crate::record::Cleanup::Delete`] that are older than their retention at `now`; returns how
     /// many. An open transaction holds back what comes after it.
     pub fn drop_expired(&self, now: Millis) -> usize {

@@ -69,22 +69,36 @@ impl EmbeddedLane {
         if let Err(fence) = broker.begin(&self.producer) {
             return Ok(Err(fence));
         }
-        for record in outbox.records() {
+        let cut = match fault {
+            Some(Fault::Cut { after }) => after,
+            _ => usize::MAX,
+        };
+        for record in outbox.records().iter().take(cut) {
             let at = TopicPartition { topic: record.topic, partition: record.partition };
             let txn = broker.enlist(&self.producer, at).map_err(fenced)?;
             let bytes = (outbox.key(record), outbox.value(record), record.headers.clone());
             broker.append(at, record.time, bytes, txn)?;
         }
+        let reason = || "injected fault".to_owned();
+        if matches!(fault, Some(Fault::Cut { .. })) {
+            return Ok(Ok(CommitOutcome::Unknown { reason: reason() }));
+        }
         if let Err(fence) = broker.add_offsets(&self.producer, &self.member, offsets) {
             broker.end(&self.producer, false).map_err(super::fenced)?;
             return Ok(Err(fence));
         }
-        let reason = || "injected fault".to_owned();
         let (committed, outcome) = match fault {
             None => (true, CommitOutcome::Committed),
             Some(Fault::Abort) => (false, CommitOutcome::Aborted { reason: reason() }),
             Some(Fault::LostAnswer) => (true, CommitOutcome::Unknown { reason: reason() }),
-            Some(Fault::LostRequest) => return Ok(Ok(CommitOutcome::Unknown { reason: reason() })),
+            Some(Fault::LostRequest | Fault::Cut { .. }) => {
+                return Ok(Ok(CommitOutcome::Unknown { reason: reason() }));
+            }
+            Some(Fault::DelayedMarkers { answered }) => {
+                let lost = CommitOutcome::Unknown { reason: reason() };
+                let outcome = if answered { CommitOutcome::Committed } else { lost };
+                return Ok(broker.decide(&self.producer).map(|()| outcome));
+            }
         };
         Ok(broker.end(&self.producer, committed).map(|()| outcome))
     }
