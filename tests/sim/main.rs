@@ -6,6 +6,7 @@
 mod checks;
 mod faults;
 mod group;
+mod planted;
 mod processes;
 mod random;
 mod scheduler;

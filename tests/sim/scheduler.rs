@@ -187,6 +187,9 @@ impl Sim {
             self.start_process(process);
         }
         ROLES.iter().for_each(|role| self.rebalance(*role));
+        while self.shape.kind == Kind::Replay && self.end_of_input().is_none() {
+            self.feed();
+        }
     }
 
     pub(crate) fn installation(&self) -> &Installation {
@@ -205,7 +208,7 @@ impl Sim {
 
     /// The time that a step is given.
     pub(crate) fn lane_now(&self) -> Option<i64> {
-        (self.shape.kind == Kind::Wall).then(|| self.now())
+        self.shape.kind.is_wall().then(|| self.now())
     }
 
     /// All input is there, and time goes on to then.

@@ -2,7 +2,7 @@
 
 use crate::checks;
 use crate::scheduler::Run;
-use crate::shape::{Kind, Shape};
+use crate::shape::Shape;
 use crate::upstream;
 use catchment::config;
 use catchment::lanes::Installation;
@@ -51,7 +51,7 @@ thread_local! {
 /// The installation of a world. Made once for each variant: reading files and compiling conditions takes longer than most
 /// runs.
 fn installation(shape: &Shape) -> Rc<Installation> {
-    let wall = shape.kind == Kind::Wall;
+    let wall = shape.kind.is_wall();
     let variant = (shape.partitions, shape.raw_partitions, wall, shape.publish_each, shape.window);
     INSTALLATIONS.with_borrow_mut(|known| {
         Rc::clone(known.entry(variant).or_insert_with(|| {

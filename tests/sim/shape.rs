@@ -12,6 +12,15 @@ pub(crate) enum Kind {
     Spread,
     /// The wall clock: the moment of a decision is up to the scheduler.
     Wall,
+    /// The wall clock, and all input is there at the beginning: hours of events pass in minutes, and one partition is
+    /// read to its end before another is begun.
+    Replay,
+}
+
+impl Kind {
+    pub(crate) fn is_wall(self) -> bool {
+        matches!(self, Kind::Wall | Kind::Replay)
+    }
 }
 
 /// How often each thing goes wrong. Of the lane's own troubles in a thousand commits, of the others in a thousand actions.
@@ -31,6 +40,8 @@ pub(crate) struct Rates {
     pub(crate) expel: usize,
     pub(crate) timeout: usize,
     pub(crate) clean: usize,
+    /// How soon a process that is down is started again, or one that stands still goes on.
+    pub(crate) back: usize,
 }
 
 /// A world.
@@ -58,7 +69,8 @@ impl Shape {
     pub(crate) fn of(seed: u64) -> Self {
         // A stream of its own, so that a change of the world does not change every choice in it.
         let mut random = Random::new(seed ^ 0x5EED_0F5A_AE5E_ED01);
-        let kind = random.pick(&[Kind::Exact, Kind::Exact, Kind::Exact, Kind::Spread, Kind::Wall]);
+        let kind =
+            random.pick(&[Kind::Exact, Kind::Exact, Kind::Exact, Kind::Spread, Kind::Wall, Kind::Replay]);
         let records = random.size(8, 70);
         Shape {
             seed,
@@ -71,7 +83,12 @@ impl Shape {
             records,
             batch: random.pick(&[1, 2, 5, 12, 1_000]),
             publish_each: random.chance(250),
-            window: if kind == Kind::Exact { random.pick(&[1, 2, 48]) } else { 24 * 365 },
+            // Where ingest lags behind upstream for long, a window by the append time can't be short.
+            window: match kind {
+                Kind::Exact => random.pick(&[1, 2, 48]),
+                Kind::Spread | Kind::Wall => 24 * 365,
+                Kind::Replay => 1,
+            },
             actions: 6 * records + 60,
             rates: Rates::of(&mut random),
         }
@@ -102,6 +119,7 @@ impl Rates {
             expel: rate(5, 40),
             timeout: rate(10, 40),
             clean: rate(5, 30),
+            back: random.pick(&[6, 60]),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Committed records in a form to compare and to read.
 
 use crate::scheduler::Run;
+use crate::shape::Kind;
 use catchment_contracts::{CampaignDecision, CampaignTrigger, CustomerEvent, CustomerProfile, headers, wire};
 use catchment_runtime::{OwnedRecord, Record, TopicId, TopicPartition};
 use std::collections::BTreeMap;
@@ -156,7 +157,7 @@ pub(super) fn decisions_and_triggers_fit(run: &Run, found: &mut Vec<String>) {
         ids.entry(trigger.trigger_id.to_owned()).or_insert((0, 0)).1 += 1;
     }
     // What is sent again after the window is a new event, as it should be.
-    let remembered = run.sim.shape.window >= 24;
+    let remembered = run.sim.shape.window >= 24 || run.sim.shape.kind == Kind::Replay;
     for ((_, campaign, source, event), count) in
         by_cause.iter().filter(|(_, count)| remembered && **count > 1)
     {

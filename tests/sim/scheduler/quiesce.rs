@@ -2,7 +2,6 @@
 
 use super::{Process, ROLES, Sim};
 use crate::processes::Turn;
-use crate::shape::Kind;
 use std::rc::Rc;
 
 /// Rounds until a world that does not come to rest is given up. Each is a turn of every lane.
@@ -75,7 +74,7 @@ impl Sim {
     fn is_over(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let end = state.end_of_input.unwrap_or(state.now);
-        if self.shape.kind == Kind::Wall && state.now < end && self.timers() > 0 {
+        if self.shape.kind.is_wall() && state.now < end && self.timers() > 0 {
             state.now += TICK;
             return false;
         }

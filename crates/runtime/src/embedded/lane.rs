@@ -4,6 +4,7 @@ use super::broker::{Broker, Cursor, Fault, Member, ProducerHandle};
 use super::{EmbeddedLog, fenced};
 use crate::log::{Batch, BatchLimits, CommitOutcome, End, Fence, Log, LogError, Reassignment, Restoring};
 use crate::outbox::Outbox;
+use crate::planted::{self, Bug};
 use crate::record::{NextOffset, TopicPartition};
 
 /// A lane's handle on an [`EmbeddedLog`]; made by [`EmbeddedLog::lane`].
@@ -188,7 +189,7 @@ impl Log for EmbeddedLane {
         outbox: &Outbox,
         offsets: &[(TopicPartition, NextOffset)],
     ) -> Result<CommitOutcome, LogError> {
-        if offsets.is_empty() {
+        if offsets.is_empty() && !planted::is(Bug::StepWithoutOffsets) {
             return Err(LogError::NoOffsets);
         }
         if self.must_recover {
@@ -218,7 +219,10 @@ impl Log for EmbeddedLane {
     }
 
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
-        self.log.high_watermark(at)
+        match planted::is(Bug::RestoreToLastStableOffset) {
+            true => self.log.last_stable(at),
+            false => self.log.high_watermark(at),
+        }
     }
 
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {
