@@ -8,6 +8,9 @@ use crate::shape::Kind;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+/// How long the brokers keep a tombstone.
+const TOMBSTONES: i64 = 4 * 60 * 60_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Step,
@@ -80,7 +83,8 @@ impl Sim {
             Action::Clean => {
                 let clock = self.brokers_clock();
                 let dropped = clock.map_or(0, |now| self.log.drop_expired(now));
-                self.note(format_args!("clean at {clock:?}: {dropped}"));
+                let compacted = clock.map_or(0, |now| self.log.compact(now - TOMBSTONES));
+                self.note(format_args!("clean at {clock:?}: {dropped} dropped, {compacted} compacted"));
             }
             Action::Tick => {
                 let mut state = self.state.borrow_mut();

@@ -2,6 +2,7 @@
 
 use super::{Process, ROLES, Sim};
 use crate::processes::Turn;
+use crate::shape::Kind;
 use std::rc::Rc;
 
 /// Rounds until a world that does not come to rest is given up. Each is a turn of every lane.
@@ -76,6 +77,13 @@ impl Sim {
         let end = state.end_of_input.unwrap_or(state.now);
         if self.shape.kind.is_wall() && state.now < end && self.timers() > 0 {
             state.now += TICK;
+            return false;
+        }
+        // How far each partition is read is said once, and a task that was restored since has forgotten what it heard: with
+        // several partitions the end has to be said again. A timer that is lost stays so.
+        if self.shape.kind == Kind::Spread && state.said_again < 2 && self.timers() > 0 {
+            state.said_again += 1;
+            state.end_of_input = Some(end + 1);
             return false;
         }
         true

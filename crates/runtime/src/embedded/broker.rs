@@ -437,6 +437,17 @@ impl Broker {
         Ok(())
     }
 
+    pub(super) fn compact(&mut self, tombstones_before: Millis) -> usize {
+        let compacted = self.topics.iter().filter(|(_, spec)| spec.cleanup == Cleanup::Compact);
+        let mut gone = 0;
+        for (topic, _) in compacted {
+            for partition in &mut self.partitions[usize::from(topic.0)] {
+                gone += partition.compact(tombstones_before);
+            }
+        }
+        gone
+    }
+
     pub(super) fn drop_expired(&mut self, now: Millis) -> usize {
         let mut dropped = 0;
         for (topic, spec) in self.topics.iter() {

@@ -274,3 +274,39 @@ fn a_producer_goes_on_only_behind_the_markers_of_its_last_transaction() {
     drop(log.lane(GROUP, "one", &[input(0)]).unwrap());
     assert_eq!(log.pending_markers(), 0, "a restarted producer waits for them, too");
 }
+
+#[test]
+fn the_cleaner_leaves_offsets_and_what_is_not_decided_alone() {
+    let log = EmbeddedLog::new(topics());
+    put(&log, STATE_0, 0, Some("a"), Some("a1"));
+    put(&log, STATE_0, 1, Some("b"), Some("b1"));
+    put(&log, STATE_0, 2, Some("b"), None);
+    put(&log, STATE_0, 9, Some("c"), Some("c1"));
+    put(&log, STATE_0, 9, Some("c"), None);
+    let mut aborted = log.begin("other").unwrap();
+    aborted.append(STATE_0, 9, Some(b"a"), Some(b"aborted"), Headers::default()).unwrap();
+    aborted.abort().unwrap();
+    put(&log, STATE_0, 9, Some("a"), Some("a2"));
+    let mut open = log.begin("other").unwrap();
+    open.append(STATE_0, 9, Some(b"a"), Some(b"open"), Headers::default()).unwrap();
+    let left = || {
+        let records = log.read_committed(STATE_0).unwrap();
+        records.map(|record| (record.offset.0, record.value.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(log.compact(0), 4, "a1, b1, c1 and what was aborted");
+    assert_eq!(left(), [(2, false), (4, false), (7, true)]);
+    assert_eq!(log.compact(5), 1, "a tombstone goes once it is old");
+    assert_eq!(left(), [(4, false), (7, true)]);
+    open.commit().unwrap();
+    assert_eq!(log.compact(5), 1, "a2");
+    assert_eq!(left(), [(4, false), (8, true)]);
+    assert_eq!(log.compact(100), 1);
+    assert_eq!(left(), [(8, true)]);
+    assert_eq!(log.high_watermark(STATE_0), Ok(NextOffset(10)));
+    put(&log, STATE_0, 50, Some("a"), None);
+    assert_eq!(
+        (log.compact(100), left()),
+        (0, vec![(8, true), (10, false)]),
+        "the newest record is not cleaned"
+    );
+}
