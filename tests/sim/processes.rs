@@ -7,7 +7,8 @@ use catchment::observe::lane::Restart;
 use catchment_pipeline::ingest::IngestTask;
 use catchment_pipeline::profile::ProfileTask;
 use catchment_runtime::{
-    Hold, Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Partition, Stored as _, Task, TopicPartition,
+    Hold, Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Partition, Seat, Stored as _, Task,
+    TopicPartition,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -126,7 +127,7 @@ impl<R: Role<Task: Inspect>> Worker<R> {
         log: SimLane,
         kept: BTreeMap<Partition, Kept<R::Task>>,
     ) -> Result<(), LaneError> {
-        let seats = Seats::new(&self.role, log.assignment(), kept, |task| task);
+        let seats = Seats::new(&self.role, log.assignment(), kept, |_, task| Seat::New(task));
         let Seats { numbers, seats } = seats.map_err(|error| LaneError::Wiring(error.to_string()))?;
         let config = LaneConfig { limits: sim.limits(), order: self.role.order() };
         let lane = Lane::assemble(log, seats, |at: TopicPartition| place(&numbers, at), config)?;

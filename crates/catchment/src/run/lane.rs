@@ -10,7 +10,7 @@ use catchment_connectors::kafka::{KafkaLane, LaneSettings};
 use catchment_connectors::retry::Backoff;
 use catchment_runtime::{
     Held, Hold, Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Millis, Order, Partition, Restored,
-    StepReport, TopicPartition,
+    Seat, StepReport, TopicPartition,
 };
 
 use super::Plan;
@@ -202,8 +202,8 @@ impl<R: Role> Worker<R> {
         kept: BTreeMap<Partition, Kept<Observed<R::Task>>>,
     ) -> Result<Seated<R>, Broken> {
         let owned = log.assignment().to_vec();
-        let notes = || self.observer.notes();
-        let seats = Seats::new(&self.role, &owned, kept, |task| Observed::new(task, notes()));
+        let new = |_, task| Seat::New(Observed::new(task, self.observer.notes()));
+        let seats = Seats::new(&self.role, &owned, kept, new);
         let Seats { numbers, seats } = seats.map_err(|error| Broken::by(Restart::Stuck, error))?;
         tracing::info!(partitions = ?numbers, "the lane owns partitions");
         let place = |at: TopicPartition| place(&numbers, at);

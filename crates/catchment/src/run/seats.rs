@@ -16,8 +16,8 @@ pub struct Seats<T> {
 }
 
 impl<T> Seats<T> {
-    /// A task for each partition number of an assignment: the one that is kept, else a new one of the role, which `wrap`
-    /// may put something around.
+    /// A task for each partition number of an assignment: the one that is kept, else a new one of the role, which `seat`
+    /// gives what belongs to it.
     ///
     /// # Errors
     /// A wiring that is wrong ([`Role::task`]).
@@ -25,7 +25,7 @@ impl<T> Seats<T> {
         role: &R,
         assignment: &[TopicPartition],
         mut kept: BTreeMap<Partition, Kept<T>>,
-        mut wrap: impl FnMut(R::Task) -> T,
+        mut seat: impl FnMut(Partition, R::Task) -> Seat<T>,
     ) -> anyhow::Result<Self> {
         let mut inputs: BTreeMap<Partition, Vec<TopicPartition>> = BTreeMap::new();
         for at in assignment {
@@ -35,7 +35,7 @@ impl<T> Seats<T> {
         for (number, inputs) in &inputs {
             seats.push(match kept.remove(number) {
                 Some(kept) => Seat::Kept(kept),
-                None => Seat::New(wrap(role.task(*number, inputs)?)),
+                None => seat(*number, role.task(*number, inputs)?),
             });
         }
         Ok(Seats { numbers: inputs.into_keys().collect(), seats })
