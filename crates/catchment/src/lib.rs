@@ -11,6 +11,7 @@ mod definitions;
 mod demo;
 pub mod docs;
 mod effects;
+pub mod lanes;
 mod logging;
 pub mod metrics;
 pub mod observe;

@@ -4,8 +4,9 @@
 //! said of the process at `/metrics`, `/healthz` and `/readyz` is there before anything is waited for.
 
 mod lane;
-mod react;
-mod roles;
+pub(crate) mod react;
+pub(crate) mod roles;
+pub(crate) mod seats;
 mod world;
 
 use std::sync::Arc;

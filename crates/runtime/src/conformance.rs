@@ -4,6 +4,7 @@
 //! Run every case of [`cases`] on a harness of its own, with fresh topics. A case panics (it asserts) where the log
 //! misbehaves, and returns the error where the log fails.
 
+mod cleaning;
 mod holding;
 mod reading;
 mod restoring;
@@ -57,6 +58,13 @@ pub trait Harness {
     /// Those of the log.
     fn delete_before(&mut self, partition: Partition, offset: u64) -> Result<(), LogError>;
 
+    /// Waits until the cleaner has been over a partition of the topic `state`, or lets it: of each key only the last record
+    /// stays, of those before the newest record of the partition. A tombstone may stay or go.
+    ///
+    /// # Errors
+    /// Those of the log.
+    fn compact(&mut self, partition: Partition) -> Result<(), LogError>;
+
     /// What a `read_committed` reader sees of a partition now, from the start.
     ///
     /// # Errors
@@ -105,6 +113,9 @@ pub fn cases<H: Harness>() -> Vec<Case<H>> {
         writing::a_transaction_without_offsets_is_refused,
         writing::an_oversize_record_is_refused_with_all_of_its_transaction,
         writing::a_recovered_lane_commits_again,
+        writing::a_partition_that_moves_is_read_on_from_what_its_lane_committed,
+        cleaning::compaction_keeps_the_last_record_of_each_key_at_its_offset,
+        cleaning::a_restore_passes_over_what_compaction_took,
         restoring::restore_passes_over_markers_to_the_high_watermark,
         restoring::restore_never_sees_aborted_records,
         restoring::restore_waits_behind_an_open_transaction,

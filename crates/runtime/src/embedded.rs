@@ -12,8 +12,8 @@
 //!   event time. It may go back within a partition (two writers); Kafka's may too, when leaders change;
 //! - there is no transaction timeout (there is no clock): [`EmbeddedLog::abort_open`] does what it would do;
 //! - a reader of several partitions gets them merged in the order of appends;
-//! - compacted topics are compacted when read ([`EmbeddedLog::compacted`]); old records of the others go by
-//!   [`EmbeddedLog::drop_expired`]. Everything is in memory.
+//! - nothing is cleaned unless somebody asks for it: [`EmbeddedLog::compact`], [`EmbeddedLog::drop_expired`]; what
+//!   compaction would leave is told by [`EmbeddedLog::compacted`]. Everything is in memory.
 
 mod broker;
 mod lane;
@@ -170,10 +170,32 @@ impl EmbeddedLog {
         self.broker().plan_fault(transactional_id, fault);
     }
 
+    /// How many markers of committed transactions are still to be written ([`Fault::DelayedMarkers`]).
+    #[must_use]
+    pub fn pending_markers(&self) -> usize {
+        self.broker().pending_markers()
+    }
+
+    /// Writes one of them, by its place: transactions in the order they were decided, of each the partitions in order
+    /// and then the offsets. False if there is none at that place. Brokers write them in any order.
+    pub fn deliver_marker(&self, place: usize) -> bool {
+        self.broker().deliver_marker(place)
+    }
+
     /// Drops records of topics with [`crate::record::Cleanup::Delete`] that are older than their retention at `now`; returns how
     /// many. An open transaction holds back what comes after it.
     pub fn drop_expired(&self, now: Millis) -> usize {
         self.broker().drop_expired(now)
+    }
+
+    /// Cleans the topics with [`crate::record::Cleanup::Compact`]: of each key the last committed record stays, unless it
+    /// is a tombstone that was appended before `tombstones_before`; offsets stay as they were. What is not decided yet is
+    /// left alone, and so is the newest record of a partition. Returns how many records went.
+    ///
+    /// Kafka keeps a tombstone for `delete.retention.ms` at least, so that a reader who takes less than that from the
+    /// beginning to the end meets the tombstone of every value that it met.
+    pub fn compact(&self, tombstones_before: Millis) -> usize {
+        self.broker().compact(tombstones_before)
     }
 
     /// Drops what stands before an offset (Kafka's `DeleteRecords`), as far as it is decided.

@@ -16,6 +16,7 @@ pub use tail::Tail;
 
 use crate::log::{Batch, CommitOutcome, Fence, Log, LogError};
 use crate::outcome::{Decision, decide};
+use crate::planted::{self, Bug};
 use crate::record::{Millis, NextOffset, Offset, TopicPartition};
 use crate::task::{Step, Task};
 use input::{Barrier, Input};
@@ -237,6 +238,9 @@ impl<L: Log, T: Task> Lane<L, T> {
             }
             rounds -= 1;
         }
+        if planted::is(Bug::EffectsBeforeCommit) {
+            self.step.effects.drain(..).for_each(&mut *effects);
+        }
         let outcome = match self.commit() {
             Ok(outcome) => outcome,
             Err(LogError::TooLarge { at, bytes, limit }) => return self.too_large(at, bytes, limit),
@@ -302,6 +306,9 @@ impl<L: Log, T: Task> Lane<L, T> {
         if self.sent.is_empty() && self.step.outbox.is_empty() {
             return Ok(CommitOutcome::Committed);
         }
+        if planted::is(Bug::OffsetOffByOne) {
+            self.sent.iter_mut().for_each(|(_, offset)| offset.0 = offset.0.saturating_sub(1));
+        }
         self.log.commit(&self.step.outbox, &self.sent)
     }
 
@@ -322,7 +329,7 @@ impl<L: Log, T: Task> Lane<L, T> {
             let first_time = of_task().filter(|input| input.committed.is_none() && !input.has_moved());
             let before = self.sent.len();
             self.sent.extend(first_time.map(|input| (input.at, input.next)));
-            if !moved && self.sent.len() == before {
+            if !moved && self.sent.len() == before && !planted::is(Bug::StepWithoutOffsets) {
                 self.sent.extend(of_task().next().map(|input| (input.at, input.next)));
             }
         }
@@ -392,6 +399,9 @@ impl<L: Log, T: Task> Lane<L, T> {
             }
             slot.now = slot.now_before;
         }
+        if planted::is(Bug::AbortWithoutRewind) {
+            return Ok(());
+        }
         self.phase = Phase::Rewinding;
         self.rewind()
     }
@@ -418,8 +428,8 @@ impl<L: Log, T: Task> Lane<L, T> {
         let read_back: Vec<_> = partitions.iter().copied().zip(read_back).collect();
         let before: Vec<_> = self.inputs.iter().map(|input| (input.at, input.committed)).collect();
         match decide(&self.sent, &before, &read_back) {
-            Decision::Keep => Ok(self.keep(effects)),
-            Decision::Undo => self.abort("the commit did not arrive".to_owned()),
+            Decision::Keep if !planted::is(Bug::UndoAfterLostAnswer) => Ok(self.keep(effects)),
+            Decision::Undo | Decision::Keep => self.abort("the commit did not arrive".to_owned()),
             Decision::Restore => {
                 self.phase = Phase::Dead(Death::MustRestore);
                 Err(LaneError::MustRestore)

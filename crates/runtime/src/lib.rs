@@ -13,6 +13,7 @@ pub mod log;
 pub mod outbox;
 pub mod outcome;
 pub mod partition;
+pub mod planted;
 pub mod record;
 pub mod state;
 pub mod task;

@@ -1,5 +1,5 @@
 //! What a contributor runs: `cargo xtask test`, `cargo xtask lint`, `cargo xtask services`,
-//! `cargo xtask codegen`, `cargo xtask docs`. As a library it is what tests start services of their own with, [`services`], and clients of
+//! `cargo xtask sim`, `cargo xtask codegen`, `cargo xtask docs`. As a library it is what tests start services of their own with, [`services`], and clients of
 //! other projects, [`interop`].
 
 mod check;
@@ -9,6 +9,7 @@ mod docs;
 pub mod interop;
 mod lint;
 pub mod services;
+mod sim;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,9 @@ cargo xtask COMMAND
   lint               what a deployment consists of: Dockerfile, Compose file, alerts and dashboards; part of test
   services [--keep]  start the broker and the schema registry, say where they are, and stop them on Ctrl-C; --keep
                      leaves their data and logs
+  sim [--seeds N] [--from N] [--seed N] [--threads N] [--trace]
+                     the simulation with N seeds (300), from seed N on (0), or one seed again; --trace shows all that
+                     happens in it; 300 seeds are part of test
   codegen [--check]  write the Rust records from the schemas, or say which are stale
   docs [--check]     write the pages that are generated from code, or say which are stale
 ";
@@ -45,6 +49,7 @@ pub fn main() -> ExitCode {
         }
         ["services"] => services::run(false).map(|()| ExitCode::SUCCESS),
         ["services", "--keep"] => services::run(true).map(|()| ExitCode::SUCCESS),
+        ["sim", flags @ ..] => sim::run(&root, flags),
         ["codegen"] => codegen::run(&root, false).map(|()| ExitCode::SUCCESS),
         ["codegen", "--check"] => codegen::run(&root, true).map(|()| ExitCode::SUCCESS),
         ["docs"] => docs::run(&root, false).map(|()| ExitCode::SUCCESS),

@@ -16,6 +16,7 @@ use catchment_runtime::{
 use super::Plan;
 use super::react::{Reaction, react};
 use super::roles::Role;
+use super::seats::{Seats, keep, place};
 use super::world::nap;
 use crate::config::{Clock, Config};
 use crate::observe::health::{State, World};
@@ -198,27 +199,14 @@ impl<R: Role> Worker<R> {
     fn seat(
         &mut self,
         log: Timed<KafkaLane>,
-        mut kept: BTreeMap<Partition, Kept<Observed<R::Task>>>,
+        kept: BTreeMap<Partition, Kept<Observed<R::Task>>>,
     ) -> Result<Seated<R>, Broken> {
-        let mut inputs: BTreeMap<Partition, Vec<TopicPartition>> = BTreeMap::new();
-        for at in log.assignment() {
-            inputs.entry(at.partition).or_default().push(*at);
-        }
         let owned = log.assignment().to_vec();
-        let mut seats = Vec::with_capacity(inputs.len());
-        for (number, inputs) in &inputs {
-            seats.push(match kept.remove(number) {
-                Some(kept) => Seat::Kept(kept),
-                None => {
-                    let task = self.role.task(*number, inputs);
-                    let task = task.map_err(|error| Broken::by(Restart::Stuck, error))?;
-                    Seat::New(Observed::new(task, self.observer.notes()))
-                }
-            });
-        }
-        let numbers: Vec<Partition> = inputs.into_keys().collect();
+        let new = |_, task| Seat::New(Observed::new(task, self.observer.notes()));
+        let seats = Seats::new(&self.role, &owned, kept, new);
+        let Seats { numbers, seats } = seats.map_err(|error| Broken::by(Restart::Stuck, error))?;
         tracing::info!(partitions = ?numbers, "the lane owns partitions");
-        let place = |at: TopicPartition| numbers.iter().position(|number| *number == at.partition);
+        let place = |at: TopicPartition| place(&numbers, at);
         let config = LaneConfig { limits: self.plan.limits, order: self.role.order() };
         let lane = Lane::assemble(log, seats, place, config).map_err(|error| self.broken(&error))?;
         self.observer.assigned(&owned);
@@ -240,12 +228,7 @@ impl<R: Role> Worker<R> {
                 Err(error) => return Err(self.broken(&LaneError::Log(error))),
             }
         };
-        let numbers = seated.numbers.into_iter();
-        let mut kept: BTreeMap<Partition, Kept<Observed<R::Task>>> =
-            numbers.zip(tasks).filter_map(|(number, kept)| Some((number, kept?))).collect();
-        for at in change.revoked.iter().chain(&change.lost) {
-            kept.remove(&at.partition);
-        }
+        let kept = keep(seated.numbers, tasks, &change);
         self.seat(log, kept)
     }
 

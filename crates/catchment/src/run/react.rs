@@ -6,7 +6,7 @@ use crate::observe::lane::Restart;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reaction {
+pub enum Reaction {
     /// The world is at fault: the same lane steps again after a while.
     Wait,
     /// The group moves partitions: take the change up.
@@ -16,7 +16,8 @@ pub(super) enum Reaction {
 }
 
 /// What to do about an error of a lane.
-pub(super) fn react(error: &LaneError) -> Reaction {
+#[must_use]
+pub fn react(error: &LaneError) -> Reaction {
     match error {
         LaneError::Log(LogError::Retry { .. }) | LaneError::RestoreHeld { .. } => Reaction::Wait,
         LaneError::Log(LogError::Reassigned) => Reaction::Reassign,

@@ -15,7 +15,7 @@ use crate::effects::{self, IngestCounts};
 use crate::observe::lane::StateSize;
 
 /// A role, as a lane's thread needs it. Each lane has a value of its own.
-pub(super) trait Role: Send + 'static {
+pub trait Role: Send + 'static {
     /// What a partition number of the role is.
     type Task: Task;
 
@@ -55,7 +55,7 @@ pub(super) trait Role: Send + 'static {
 
 /// Raw records to events.
 #[derive(Debug)]
-pub(super) struct Ingest {
+pub struct Ingest {
     topology: Arc<Topology>,
     sources: Vec<SourceSpec>,
     secret: KeySecret,
@@ -67,7 +67,7 @@ pub(super) struct Ingest {
 
 impl Ingest {
     /// `schemas` are the ids of our own, and where those of Avro sources are found.
-    pub(super) fn new(
+    pub fn new(
         topology: Arc<Topology>,
         sources: Vec<SourceSpec>,
         secret: KeySecret,
@@ -142,13 +142,14 @@ impl Role for Ingest {
 
 /// Events to profiles and decisions.
 #[derive(Debug)]
-pub(super) struct Profile {
+pub struct Profile {
     customer_events: TopicId,
     shared: Arc<Shared>,
 }
 
 impl Profile {
-    pub(super) fn new(topology: &Topology, shared: Arc<Shared>) -> Self {
+    /// `shared` is what all profile tasks of the process share.
+    pub fn new(topology: &Topology, shared: Arc<Shared>) -> Self {
         Profile { customer_events: topology.customer_events, shared }
     }
 }

@@ -4,7 +4,7 @@ use catchment_connectors::kafka::{
     CleanupPolicy, Cluster, KafkaLane, LaneSettings, PartitionCount, Properties, RawProducer, RawRecord,
     TopicAdmin, WantedTopic, read_committed,
 };
-use catchment_runtime::conformance::{Harness, IN, topics};
+use catchment_runtime::conformance::{Harness, IN, STATE, topics};
 use catchment_runtime::record::{Cleanup, TopicSpec};
 use catchment_runtime::{
     Batch, Headers, Log, LogError, Millis, Outbox, OwnedRecord, Partition, TopicId, TopicPartition,
@@ -15,7 +15,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -64,7 +64,11 @@ impl Kafka {
                 Cleanup::Delete { .. } => CleanupPolicy::Delete,
                 Cleanup::Compact => CleanupPolicy::Compact,
             };
+            // Segments that close at once, and a cleaner that has to come, are what compaction can be waited for with.
+            let soon = matches!(spec.cleanup, Cleanup::Compact).then_some(Duration::from_millis(10));
             wanted.push(WantedTopic {
+                segment: soon,
+                compaction_lag: soon,
                 name: name.clone(),
                 partitions: Some(PartitionCount::Exactly(spec.partitions)),
                 replication: Some(1),
@@ -163,6 +167,20 @@ impl Harness for Kafka {
             assert!(start.elapsed() < PATIENCE, "records are still there");
         }
         Ok(())
+    }
+
+    /// The cleaner looks for work every 15 seconds.
+    fn compact(&mut self, partition: Partition) -> Result<(), LogError> {
+        let (at, start) = (at(STATE, partition), Instant::now());
+        loop {
+            let records = self.read_committed(at)?;
+            let keys: BTreeSet<_> = records.iter().map(|record| &record.key).collect();
+            if keys.len() == records.len() {
+                return Ok(());
+            }
+            assert!(start.elapsed() < 3 * PATIENCE, "not cleaned: {records:?}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 
     fn read_committed(&mut self, at: TopicPartition) -> Result<Vec<OwnedRecord>, LogError> {

@@ -8,6 +8,7 @@ use catchment_contracts::{CustomerEvent, headers, watermark, wire};
 use catchment_domain::campaign::{Campaign, Cause, Decision, Ledger, Outcome, Sent, Situation, Timer};
 use catchment_domain::profile::Text;
 use catchment_domain::{NodeKey, Profile};
+use catchment_runtime::planted::{self, Bug};
 use catchment_runtime::state::{Dedup, Dirty, Stored, Table, TimerIndex};
 use catchment_runtime::{
     Headers, Millis, Partition, Record, Step, Task, TopicPartition, Unreadable, Watermarks,
@@ -193,7 +194,9 @@ impl ProfileTask {
         let key =
             key.ok_or_else(|| Unreadable { reason: "customer event: the key is no node key".to_owned() })?;
         let id = self.dedup_id(key, canonical.source, canonical.event_id);
-        if !self.dedup.check_and_insert(id, record.append_time) {
+        let seen_at =
+            if planted::is(Bug::DedupByEventTime) { canonical.occurred_at } else { record.append_time };
+        if !self.dedup.check_and_insert(id, seen_at) {
             step.effects.push(ProfileEffect::Duplicate {
                 source: canonical.source.to_owned(),
                 event_id: canonical.event_id.to_owned(),
@@ -380,7 +383,10 @@ impl ProfileTask {
         }
         let to = step.to(self.shared.settings.state, self.partition);
         self.ledgers.encode_dirty(|key, form, before| {
-            if form != before {
+            if planted::is(Bug::TimersNotInChangelog) {
+                let form = form.map(StoredLedger::without_timers);
+                step.outbox.push(to, Some(&key.0), form.as_deref(), Headers::default());
+            } else if form != before {
                 step.outbox.push(to, Some(&key.0), form, Headers::default());
             }
         });

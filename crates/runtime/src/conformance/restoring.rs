@@ -5,7 +5,7 @@ use crate::log::{Batch, BatchLimits, CommitOutcome, Log, LogError, Restoring};
 use crate::record::{NextOffset, TopicPartition};
 
 /// Restores a partition from its start until the target or the end of what shows; values, and where it stopped.
-fn restore<H: Harness>(
+pub(super) fn restore<H: Harness>(
     h: &mut H,
     log: &mut H::Log,
     of: TopicPartition,

@@ -111,3 +111,23 @@ pub(super) fn a_recovered_lane_commits_again<H: Harness>(h: &mut H) -> Result<()
     assert_eq!(committed(h, at(OUT, 0), 2)?, ["x", "y"]);
     Ok(())
 }
+
+pub(super) fn a_partition_that_moves_is_read_on_from_what_its_lane_committed<H: Harness>(
+    h: &mut H,
+) -> Result<(), LogError> {
+    for value in ["a", "b", "c"] {
+        say(h, 0, value)?;
+    }
+    let mut old = h.lane("old", &[at(IN, 0)])?;
+    assert_eq!(read(h, &mut old, 3)?.len(), 3);
+    assert_eq!(commit(&mut old, &[(at(OUT, 0), "a+b")], (at(IN, 0), 2))?, CommitOutcome::Committed);
+    // What it read and did not commit is for its successor.
+    let mut new = h.lane("new", &[at(IN, 0)])?;
+    assert_eq!(read_all(h, &mut new)?, ["c"]);
+    let outcome = commit(&mut old, &[(at(OUT, 0), "c, too late")], (at(IN, 0), 3))?;
+    assert!(matches!(outcome, CommitOutcome::Fenced(_)), "{outcome:?}");
+    assert_eq!(commit(&mut new, &[(at(OUT, 0), "c")], (at(IN, 0), 3))?, CommitOutcome::Committed);
+    assert_eq!(new.committed(&[at(IN, 0)])?, [Some(NextOffset(3))]);
+    assert_eq!(committed(h, at(OUT, 0), 2)?, ["a+b", "c"]);
+    Ok(())
+}

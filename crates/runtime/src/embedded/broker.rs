@@ -17,6 +17,19 @@ pub enum Fault {
     LostAnswer,
     /// The request to commit is lost: the transaction stays open until the producer is initialised again.
     LostRequest,
+    /// The connection is lost after that many records, before the offsets: the transaction stays open.
+    Cut {
+        /// Records that arrived; no more than there are.
+        after: usize,
+    },
+    /// It is committed: the coordinator has decided. But its markers are not written yet, neither to the partitions nor
+    /// to the offsets; [`super::EmbeddedLog::deliver_marker`] writes them. Readers stand still at the first record of the
+    /// transaction, and its offsets can't be read. Its producer can't go on before: its next transaction, or a new
+    /// producer of that id, waits for them.
+    DelayedMarkers {
+        /// Whether the lane is told; else the answer is lost, too.
+        answered: bool,
+    },
 }
 
 /// A transactional producer, as its owner knows it. Stale once the epoch at the broker is higher.
@@ -40,6 +53,13 @@ struct Transaction {
     offsets: Vec<(String, TopicPartition, NextOffset)>,
 }
 
+/// A committed transaction of which markers are still to be written.
+#[derive(Debug)]
+struct Decided {
+    producer: String,
+    transaction: Transaction,
+}
+
 #[derive(Debug, Default)]
 struct Group {
     offsets: BTreeMap<TopicPartition, NextOffset>,
@@ -53,6 +73,8 @@ pub(super) struct Broker {
     partitions: Vec<Vec<PartitionLog>>,
     producers: BTreeMap<String, Producer>,
     groups: BTreeMap<String, Group>,
+    /// In the order they were decided.
+    decided: Vec<Decided>,
     next_seq: u64,
     next_txn: u64,
     next_member: u64,
@@ -74,6 +96,7 @@ impl Broker {
             partitions,
             producers: BTreeMap::new(),
             groups: BTreeMap::new(),
+            decided: Vec::new(),
             next_seq: 0,
             next_txn: 0,
             next_member: 0,
@@ -120,6 +143,7 @@ impl Broker {
 
     /// A new producer of that id: aborts what a former one left open, and fences it.
     pub(super) fn init_producer(&mut self, id: &str) -> ProducerHandle {
+        self.deliver_markers_of(id);
         self.abort_open(id);
         let producer = self.producers.entry(id.to_owned()).or_default();
         producer.epoch += 1;
@@ -143,6 +167,8 @@ impl Broker {
 
     /// Begins a transaction.
     pub(super) fn begin(&mut self, handle: &ProducerHandle) -> Result<(), Fence> {
+        self.live(handle)?;
+        self.deliver_markers_of(&handle.id);
         let id = TxnId(self.next_txn);
         self.next_txn += 1;
         let producer = self.live(handle)?;
@@ -188,16 +214,75 @@ impl Broker {
         Ok(())
     }
 
-    fn finish(&mut self, transaction: Transaction, committed: bool) {
-        for at in &transaction.partitions {
-            if let Ok(partition) = self.partition_mut(*at) {
-                partition.end_transaction(transaction.id, committed);
-            }
+    /// Decides that the open transaction of a producer is committed, and leaves its markers for later.
+    pub(super) fn decide(&mut self, handle: &ProducerHandle) -> Result<(), Fence> {
+        if let Some(transaction) = self.live(handle)?.open.take() {
+            self.decided.push(Decided { producer: handle.id.clone(), transaction });
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, mut transaction: Transaction, committed: bool) {
+        while let Some(at) = transaction.partitions.pop_first() {
+            self.mark(transaction.id, at, committed);
         }
         if committed {
-            for (group, at, offset) in transaction.offsets {
-                self.groups.entry(group).or_default().offsets.insert(at, offset);
+            self.commit_offsets(transaction.offsets);
+        }
+    }
+
+    fn mark(&mut self, transaction: TxnId, at: TopicPartition, committed: bool) {
+        if let Ok(partition) = self.partition_mut(at) {
+            partition.end_transaction(transaction, committed);
+        }
+    }
+
+    fn commit_offsets(&mut self, offsets: Vec<(String, TopicPartition, NextOffset)>) {
+        for (group, at, offset) in offsets {
+            self.groups.entry(group).or_default().offsets.insert(at, offset);
+        }
+    }
+
+    /// How many markers are still to be written: one for each partition of a decided transaction, and one for its
+    /// offsets.
+    pub(super) fn pending_markers(&self) -> usize {
+        self.decided.iter().map(Decided::markers).sum()
+    }
+
+    /// Writes one of the markers that are still to be written, by its place among them.
+    pub(super) fn deliver_marker(&mut self, mut place: usize) -> bool {
+        for index in 0..self.decided.len() {
+            let markers = self.decided[index].markers();
+            if place < markers {
+                self.deliver(index, place);
+                return true;
             }
+            place -= markers;
+        }
+        false
+    }
+
+    fn deliver(&mut self, index: usize, place: usize) {
+        let transaction = &mut self.decided[index].transaction;
+        let id = transaction.id;
+        match transaction.partitions.iter().nth(place).copied() {
+            Some(at) => {
+                transaction.partitions.remove(&at);
+                self.mark(id, at, true);
+            }
+            None => {
+                let offsets = std::mem::take(&mut transaction.offsets);
+                self.commit_offsets(offsets);
+            }
+        }
+        if self.decided[index].markers() == 0 {
+            self.decided.remove(index);
+        }
+    }
+
+    fn deliver_markers_of(&mut self, id: &str) {
+        while let Some(index) = self.decided.iter().position(|decided| decided.producer == id) {
+            self.deliver(index, 0);
         }
     }
 
@@ -254,7 +339,8 @@ impl Broker {
     pub(super) fn committed(&self, group: &str, at: TopicPartition) -> Result<Option<NextOffset>, LogError> {
         self.partition(at)?;
         let open = self.producers.values().filter_map(|producer| producer.open.as_ref());
-        let mut pending = open.flat_map(|transaction| &transaction.offsets);
+        let decided = self.decided.iter().map(|decided| &decided.transaction);
+        let mut pending = open.chain(decided).flat_map(|transaction| &transaction.offsets);
         if pending.any(|(of, partition, _)| of == group && *partition == at) {
             return Err(LogError::Retry { reason: "an open transaction commits this offset".to_owned() });
         }
@@ -351,6 +437,17 @@ impl Broker {
         Ok(())
     }
 
+    pub(super) fn compact(&mut self, tombstones_before: Millis) -> usize {
+        let compacted = self.topics.iter().filter(|(_, spec)| spec.cleanup == Cleanup::Compact);
+        let mut gone = 0;
+        for (topic, _) in compacted {
+            for partition in &mut self.partitions[usize::from(topic.0)] {
+                gone += partition.compact(tombstones_before);
+            }
+        }
+        gone
+    }
+
     pub(super) fn drop_expired(&mut self, now: Millis) -> usize {
         let mut dropped = 0;
         for (topic, spec) in self.topics.iter() {
@@ -363,6 +460,12 @@ impl Broker {
             }
         }
         dropped
+    }
+}
+
+impl Decided {
+    fn markers(&self) -> usize {
+        self.transaction.partitions.len() + usize::from(!self.transaction.offsets.is_empty())
     }
 }
 

@@ -4,6 +4,7 @@ use super::broker::{Broker, Cursor, Fault, Member, ProducerHandle};
 use super::{EmbeddedLog, fenced};
 use crate::log::{Batch, BatchLimits, CommitOutcome, End, Fence, Log, LogError, Reassignment, Restoring};
 use crate::outbox::Outbox;
+use crate::planted::{self, Bug};
 use crate::record::{NextOffset, TopicPartition};
 
 /// A lane's handle on an [`EmbeddedLog`]; made by [`EmbeddedLog::lane`].
@@ -69,22 +70,36 @@ impl EmbeddedLane {
         if let Err(fence) = broker.begin(&self.producer) {
             return Ok(Err(fence));
         }
-        for record in outbox.records() {
+        let cut = match fault {
+            Some(Fault::Cut { after }) => after,
+            _ => usize::MAX,
+        };
+        for record in outbox.records().iter().take(cut) {
             let at = TopicPartition { topic: record.topic, partition: record.partition };
             let txn = broker.enlist(&self.producer, at).map_err(fenced)?;
             let bytes = (outbox.key(record), outbox.value(record), record.headers.clone());
             broker.append(at, record.time, bytes, txn)?;
         }
+        let reason = || "injected fault".to_owned();
+        if matches!(fault, Some(Fault::Cut { .. })) {
+            return Ok(Ok(CommitOutcome::Unknown { reason: reason() }));
+        }
         if let Err(fence) = broker.add_offsets(&self.producer, &self.member, offsets) {
             broker.end(&self.producer, false).map_err(super::fenced)?;
             return Ok(Err(fence));
         }
-        let reason = || "injected fault".to_owned();
         let (committed, outcome) = match fault {
             None => (true, CommitOutcome::Committed),
             Some(Fault::Abort) => (false, CommitOutcome::Aborted { reason: reason() }),
             Some(Fault::LostAnswer) => (true, CommitOutcome::Unknown { reason: reason() }),
-            Some(Fault::LostRequest) => return Ok(Ok(CommitOutcome::Unknown { reason: reason() })),
+            Some(Fault::LostRequest | Fault::Cut { .. }) => {
+                return Ok(Ok(CommitOutcome::Unknown { reason: reason() }));
+            }
+            Some(Fault::DelayedMarkers { answered }) => {
+                let lost = CommitOutcome::Unknown { reason: reason() };
+                let outcome = if answered { CommitOutcome::Committed } else { lost };
+                return Ok(broker.decide(&self.producer).map(|()| outcome));
+            }
         };
         Ok(broker.end(&self.producer, committed).map(|()| outcome))
     }
@@ -174,7 +189,7 @@ impl Log for EmbeddedLane {
         outbox: &Outbox,
         offsets: &[(TopicPartition, NextOffset)],
     ) -> Result<CommitOutcome, LogError> {
-        if offsets.is_empty() {
+        if offsets.is_empty() && !planted::is(Bug::StepWithoutOffsets) {
             return Err(LogError::NoOffsets);
         }
         if self.must_recover {
@@ -204,7 +219,10 @@ impl Log for EmbeddedLane {
     }
 
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
-        self.log.high_watermark(at)
+        match planted::is(Bug::RestoreToLastStableOffset) {
+            true => self.log.last_stable(at),
+            false => self.log.high_watermark(at),
+        }
     }
 
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {

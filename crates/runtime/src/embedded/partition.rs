@@ -2,7 +2,7 @@
 
 use crate::log::{Place, Restoring, record_size};
 use crate::record::{Headers, Millis, NextOffset, Offset, Record, TopicPartition};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A transaction, by the order in which transactions began.
@@ -41,6 +41,8 @@ enum Entry {
     Record(Stored),
     /// The commit or abort marker of a transaction: takes an offset and holds nothing.
     Marker,
+    /// Compaction took what was here; the offset stays.
+    Gone,
 }
 
 /// What is appended.
@@ -167,6 +169,37 @@ impl PartitionLog {
         }
     }
 
+    /// What the cleaner does, as far as everything is decided: aborted records go, of each key all but the last record,
+    /// and that too if it is a tombstone older than `tombstones_before`. The newest record of the partition stays (Kafka
+    /// never cleans the segment that is written to), and so does a record without a key. Returns how many went.
+    pub(super) fn compact(&mut self, tombstones_before: Millis) -> usize {
+        let end = self.last_stable().0.min(self.end().saturating_sub(1));
+        let is_aborted = |stored: &Stored| stored.txn.is_some_and(|txn| self.aborted.contains(&txn));
+        let mut last: FxHashMap<&[u8], u64> = FxHashMap::default();
+        for (entry, offset) in self.entries.iter().zip(self.start..end) {
+            if let Entry::Record(stored) = entry
+                && !is_aborted(stored)
+                && let Some(key) = stored.key()
+            {
+                last.insert(key, offset);
+            }
+        }
+        let goes = |stored: &Stored, offset: u64| {
+            let Some(key) = stored.key() else { return is_aborted(stored) };
+            let is_old_tombstone = stored.value().is_none() && stored.append_time < tombstones_before;
+            is_aborted(stored) || last.get(key) != Some(&offset) || is_old_tombstone
+        };
+        let entries = self.entries.iter().zip(self.start..end).enumerate();
+        let gone: Vec<usize> = entries
+            .filter(|(_, (entry, offset))| matches!(entry, Entry::Record(stored) if goes(stored, *offset)))
+            .map(|(place, _)| place)
+            .collect();
+        for place in &gone {
+            self.entries[*place] = Entry::Gone;
+        }
+        gone.len()
+    }
+
     /// Drops entries from the front while they are decided and older than `before`.
     pub(super) fn drop_older(&mut self, before: Millis) -> usize {
         let mut dropped = 0;
@@ -176,7 +209,7 @@ impl PartitionLog {
                 Some(Entry::Record(stored)) if stored.append_time >= before => break,
                 None => break,
                 Some(Entry::Record(_)) => dropped += 1,
-                Some(Entry::Marker) => {}
+                Some(Entry::Marker | Entry::Gone) => {}
             }
             self.entries.pop_front();
             self.start += 1;

@@ -38,6 +38,11 @@ impl Harness for Embedded {
         self.0.delete_before(input(partition), NextOffset(offset))
     }
 
+    fn compact(&mut self, _: Partition) -> Result<(), LogError> {
+        self.0.compact(Millis::MIN);
+        Ok(())
+    }
+
     fn read_committed(&mut self, at: TopicPartition) -> Result<Vec<OwnedRecord>, LogError> {
         self.0.read_committed(at).map(Iterator::collect)
     }
@@ -207,4 +212,106 @@ fn an_unknown_partition_is_an_error_everywhere() {
     assert_eq!(log.high_watermark(nowhere), Err(unknown.clone()));
     assert_eq!(log.producer_append(nowhere, 0, None, None, Headers::default()), Err(unknown.clone()));
     assert_eq!(log.lane(GROUP, "one", &[nowhere]).err(), Some(unknown));
+}
+
+#[test]
+fn a_connection_that_is_cut_leaves_a_part_of_the_records_in_an_open_transaction() {
+    let log = EmbeddedLog::new(topics());
+    let mut lane = log.lane(GROUP, "one", &[input(0)]).unwrap();
+    let mut outbox = one("x");
+    outbox.push(To { topic: OUT, partition: 1, time: 42 }, None, Some(b"y"), Headers::default());
+    log.fail_commit("one", Fault::Cut { after: 1 });
+    let outcome = lane.commit(&outbox, &[(input(0), NextOffset(1))]).unwrap();
+    assert!(matches!(outcome, CommitOutcome::Unknown { .. }));
+    let out_1 = TopicPartition { topic: OUT, partition: 1 };
+    assert_eq!(
+        (log.high_watermark(OUT_0), log.high_watermark(out_1)),
+        (Ok(NextOffset(1)), Ok(NextOffset(0)))
+    );
+    assert_eq!(log.last_stable(OUT_0), Ok(NextOffset(0)), "it is open");
+    assert_eq!(lane.committed(&[input(0)]), Ok(vec![None]), "no offset was on its way");
+    lane.recover().unwrap();
+    assert_eq!(log.read_committed(OUT_0).unwrap().count(), 0);
+    assert_eq!(log.last_stable(OUT_0), Ok(NextOffset(2)), "the record and the marker of its abort");
+}
+
+#[test]
+fn delayed_markers_hold_readers_and_offsets_back_one_by_one() {
+    let log = EmbeddedLog::new(topics());
+    let mut lane = log.lane(GROUP, "one", &[input(0)]).unwrap();
+    log.fail_commit("one", Fault::DelayedMarkers { answered: true });
+    let mut outbox = one("x");
+    outbox.push(To { topic: STATE, partition: 0, time: 42 }, Some(b"k"), Some(b"s"), Headers::default());
+    let outcome = lane.commit(&outbox, &[(input(0), NextOffset(1))]).unwrap();
+    assert_eq!((outcome, log.pending_markers()), (CommitOutcome::Committed, 3));
+    assert_eq!(values(log.read_committed(OUT_0).unwrap()), [""; 0]);
+    assert!(matches!(log.lane(GROUP, "two", &[input(0)]), Err(LogError::Retry { .. })));
+    assert!(!log.deliver_marker(3));
+    assert!(log.deliver_marker(2), "that of the offsets");
+    assert_eq!(log.committed(GROUP, input(0)), Ok(Some(NextOffset(1))));
+    assert_eq!(values(log.read_committed(STATE_0).unwrap()), [""; 0], "its marker is not there yet");
+    assert!(log.deliver_marker(0) && log.deliver_marker(0));
+    assert_eq!(values(log.read_committed(STATE_0).unwrap()), ["s"]);
+    assert_eq!(values(log.read_committed(OUT_0).unwrap()), ["x"]);
+    assert_eq!((log.pending_markers(), log.last_stable(OUT_0)), (0, Ok(NextOffset(2))));
+}
+
+#[test]
+fn a_producer_goes_on_only_behind_the_markers_of_its_last_transaction() {
+    let delayed = |answered| {
+        let log = EmbeddedLog::new(topics());
+        let mut lane = log.lane(GROUP, "one", &[input(0)]).unwrap();
+        log.fail_commit("one", Fault::DelayedMarkers { answered });
+        (lane.commit(&one("x"), &[(input(0), NextOffset(1))]).unwrap(), log, lane)
+    };
+    let (_, log, mut lane) = delayed(true);
+    lane.commit(&one("y"), &[(input(0), NextOffset(2))]).unwrap();
+    assert_eq!(
+        (values(log.read_committed(OUT_0).unwrap()), log.pending_markers()),
+        (vec!["x".into(), "y".into()], 0)
+    );
+    let (outcome, log, mut lane) = delayed(false);
+    assert!(matches!(outcome, CommitOutcome::Unknown { .. }));
+    lane.recover().unwrap();
+    assert_eq!(lane.committed(&[input(0)]), Ok(vec![Some(NextOffset(1))]), "it was committed");
+    assert_eq!(values(log.read_committed(OUT_0).unwrap()), ["x"]);
+    let (_, log, _) = delayed(true);
+    drop(log.lane(GROUP, "one", &[input(0)]).unwrap());
+    assert_eq!(log.pending_markers(), 0, "a restarted producer waits for them, too");
+}
+
+#[test]
+fn the_cleaner_leaves_offsets_and_what_is_not_decided_alone() {
+    let log = EmbeddedLog::new(topics());
+    put(&log, STATE_0, 0, Some("a"), Some("a1"));
+    put(&log, STATE_0, 1, Some("b"), Some("b1"));
+    put(&log, STATE_0, 2, Some("b"), None);
+    put(&log, STATE_0, 9, Some("c"), Some("c1"));
+    put(&log, STATE_0, 9, Some("c"), None);
+    let mut aborted = log.begin("other").unwrap();
+    aborted.append(STATE_0, 9, Some(b"a"), Some(b"aborted"), Headers::default()).unwrap();
+    aborted.abort().unwrap();
+    put(&log, STATE_0, 9, Some("a"), Some("a2"));
+    let mut open = log.begin("other").unwrap();
+    open.append(STATE_0, 9, Some(b"a"), Some(b"open"), Headers::default()).unwrap();
+    let left = || {
+        let records = log.read_committed(STATE_0).unwrap();
+        records.map(|record| (record.offset.0, record.value.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(log.compact(0), 4, "a1, b1, c1 and what was aborted");
+    assert_eq!(left(), [(2, false), (4, false), (7, true)]);
+    assert_eq!(log.compact(5), 1, "a tombstone goes once it is old");
+    assert_eq!(left(), [(4, false), (7, true)]);
+    open.commit().unwrap();
+    assert_eq!(log.compact(5), 1, "a2");
+    assert_eq!(left(), [(4, false), (8, true)]);
+    assert_eq!(log.compact(100), 1);
+    assert_eq!(left(), [(8, true)]);
+    assert_eq!(log.high_watermark(STATE_0), Ok(NextOffset(10)));
+    put(&log, STATE_0, 50, Some("a"), None);
+    assert_eq!(
+        (log.compact(100), left()),
+        (0, vec![(8, true), (10, false)]),
+        "the newest record is not cleaned"
+    );
 }

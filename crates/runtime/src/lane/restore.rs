@@ -132,7 +132,8 @@ impl<L: Log, T: Task> Lane<L, T> {
             }
         };
         restoration.stuck = false;
-        if !self.batch.is_empty() {
+        // What stands behind the target was written after this lane was made: by another one that took over.
+        if self.batch.get(0).is_some_and(|record| record.offset.next() <= target) {
             restoration.found.get_or_insert((at, from, target));
         }
         match slice {

@@ -181,3 +181,21 @@ fn a_lane_in_order_of_arrival_reads_nothing_while_a_task_is_restored() {
     lane.restore().unwrap();
     assert_eq!(step(&mut lane).records, 1);
 }
+
+#[test]
+fn state_that_a_successor_wrote_meanwhile_is_no_state_without_an_offset() {
+    let world = World::new();
+    hide(&world, "other", 0).abort().unwrap();
+    let mut expelled = world.unrestored(BatchLimits::default());
+    let all = [partition(IN, 0), partition(IN, 1)];
+    let successor = world.log.lane("toy", "toy-1", &all).unwrap();
+    let task_of = |at: TopicPartition| usize::try_from(at.partition).ok();
+    let tasks = vec![Sums::new(0), Sums::new(1)];
+    let mut successor = Lane::new(successor, tasks, task_of, LaneConfig::default()).unwrap();
+    successor.restore().unwrap();
+    world.say(0, 10, [1, 7, 5, 0]);
+    step(&mut successor);
+    expelled.restore().unwrap();
+    assert_eq!(expelled.held().next(), None);
+    assert!(matches!(expelled.step(None, &mut no_effects), Err(LaneError::Fenced(Fence::Group))));
+}
