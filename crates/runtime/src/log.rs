@@ -328,6 +328,23 @@ pub trait Log {
     /// [`LogError::UnknownPartition`].
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError>;
 
+    /// The ends of what is decided of these partitions (any), in the order asked: the last stable offsets. Every record
+    /// before is committed, aborted or a marker, and stays so.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`], [`LogError::Retry`].
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError>;
+
+    /// Of each of these partitions (any), in the order asked, the first record that was appended at `time` or later.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`], [`LogError::Retry`].
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError>;
+
     /// Where these partitions of the lane end, in the order asked, as the log knows it at this moment: asked for, never
     /// remembered.
     ///

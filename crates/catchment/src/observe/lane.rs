@@ -37,6 +37,8 @@ pub enum Restart {
     Fenced,
     /// The outcome of a commit could not be told.
     UnknownCommit,
+    /// A snapshot could not be read to its end.
+    Snapshot,
     /// The client of Kafka gave up.
     Broken,
     /// Kafka could not be reached.
@@ -50,9 +52,10 @@ pub enum Restart {
 }
 
 impl Restart {
-    const ALL: [Restart; 7] = [
+    const ALL: [Restart; 8] = [
         Restart::Fenced,
         Restart::UnknownCommit,
+        Restart::Snapshot,
         Restart::Broken,
         Restart::Kafka,
         Restart::Denied,
@@ -66,6 +69,7 @@ impl Restart {
         match self {
             Restart::Fenced => "fenced",
             Restart::UnknownCommit => "unknown_commit",
+            Restart::Snapshot => "snapshot",
             Restart::Broken => "broken_client",
             Restart::Kafka => "kafka",
             Restart::Denied => "denied",

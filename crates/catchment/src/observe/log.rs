@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use catchment_runtime::log::Restoring;
 use catchment_runtime::{
-    Batch, BatchLimits, CommitOutcome, End, Log, LogError, NextOffset, Outbox, Reassignment, TopicPartition,
+    Batch, BatchLimits, CommitOutcome, End, Log, LogError, Millis, NextOffset, Outbox, Reassignment,
+    TopicPartition,
 };
 
 /// Time that calls of a log took.
@@ -131,6 +132,18 @@ impl<L: Log> Log for Timed<L> {
 
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
         self.log.high_watermark(at)
+    }
+
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        self.log.decided(of)
+    }
+
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError> {
+        self.log.first_since(of, time)
     }
 
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {

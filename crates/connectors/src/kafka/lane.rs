@@ -9,8 +9,8 @@ use super::restorer::Restorer;
 use super::writer::Writer;
 use catchment_runtime::log::Restoring;
 use catchment_runtime::{
-    Batch, BatchLimits, CommitOutcome, End, Log, LogError, NextOffset, Outbox, Partition, Reassignment,
-    TopicPartition,
+    Batch, BatchLimits, CommitOutcome, End, Log, LogError, Millis, NextOffset, Outbox, Partition,
+    Reassignment, TopicPartition,
 };
 use std::collections::BTreeSet;
 use std::fmt;
@@ -286,6 +286,18 @@ impl Log for KafkaLane {
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
         let ends = self.member.high_watermarks(&self.names, &[at], self.settings.request_timeout)?;
         ends.first().copied().ok_or(LogError::UnknownPartition { at })
+    }
+
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        self.reader.decided(of)
+    }
+
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError> {
+        self.reader.first_since(of, time)
     }
 
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {

@@ -4,7 +4,7 @@ use super::broker::{Broker, Cursor, Fault, Member, ProducerHandle};
 use super::{EmbeddedLog, fenced};
 use crate::log::{Batch, BatchLimits, CommitOutcome, End, Fence, Log, LogError, Reassignment, Restoring};
 use crate::outbox::Outbox;
-use crate::record::{NextOffset, TopicPartition};
+use crate::record::{Millis, NextOffset, TopicPartition};
 
 /// A lane's handle on an [`EmbeddedLog`]; made by [`EmbeddedLog::lane`].
 #[derive(Debug)]
@@ -205,6 +205,20 @@ impl Log for EmbeddedLane {
 
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
         self.log.high_watermark(at)
+    }
+
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        let broker = self.log.broker();
+        of.iter().map(|at| Ok(broker.partition(*at)?.last_stable())).collect()
+    }
+
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError> {
+        let broker = self.log.broker();
+        of.iter().map(|at| Ok(broker.partition(*at)?.first_since(time))).collect()
     }
 
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {
