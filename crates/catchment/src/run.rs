@@ -6,6 +6,7 @@
 mod lane;
 mod react;
 mod roles;
+mod snapshots;
 mod world;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::stop::Stop;
 use crate::{connect, logging, observe, preflight, wiring};
 use lane::Worker;
 use roles::{Ingest, Profile, Role};
+use snapshots::{Cache, SnapshotMetrics};
 use world::{Answer, wait_for};
 
 /// Lanes have so long to finish their step; then the process ends without them, which is as safe as any crash.
@@ -48,6 +50,7 @@ struct Plan {
     commit_interval: Duration,
     health: Health,
     traces: Option<Traces>,
+    snapshots: Option<Cache>,
     stop: Stop,
 }
 
@@ -84,8 +87,14 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let Some(schemas) = wait_for(World::Registry, &health, &stop, || schemas(&registry))? else {
         return Ok(());
     };
+    let table = Arc::new(topology.table.clone());
     let plan = Arc::new(Plan {
-        table: Arc::new(topology.table.clone()),
+        snapshots: if is_wanted(&args.roles, RoleName::Profile) {
+            Cache::start(&config, &table, &secret)
+        } else {
+            None
+        },
+        table,
         limits: wiring::limits(&config)?,
         commit_interval: config.commit.min_interval.as_duration(),
         health,
@@ -98,12 +107,18 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (cache, mut counts) = (RegistrySchemas::clone(&source_schemas), RegistryCounts::new());
     let parts = Parts { topology: Arc::new(topology), definitions, secret, schemas, source_schemas };
     let lanes = start(&plan, &args.roles, parts)?;
+    let mut snapshots = SnapshotMetrics::default();
     while !stop.requested() {
         counts.tell(cache.counts());
+        plan.snapshots.iter().for_each(|cache| snapshots.tell(cache));
         thread::sleep(Duration::from_millis(100));
     }
     tracing::info!("stopping: each lane finishes its step");
-    finish(&lanes)
+    let finished = finish(&lanes);
+    plan.snapshots.iter().for_each(Cache::finish);
+    finished?;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// Waits until the lanes have ended.
@@ -117,7 +132,6 @@ fn finish(lanes: &[JoinHandle<()>]) -> anyhow::Result<()> {
         );
         thread::sleep(Duration::from_millis(20));
     }
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -143,9 +157,14 @@ fn schemas(registry: &Registry) -> Answer<SchemaIds> {
     }
 }
 
+/// All roles where none is named.
+fn is_wanted(roles: &[RoleName], role: RoleName) -> bool {
+    roles.is_empty() || roles.contains(&role)
+}
+
 /// Starts the lanes of the roles.
 fn start(plan: &Arc<Plan>, roles: &[RoleName], parts: Parts) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let wanted = |role| roles.is_empty() || roles.contains(&role);
+    let wanted = |role| is_wanted(roles, role);
     let Parts { topology, definitions, secret, schemas, source_schemas } = parts;
     let config = &plan.config;
     let event_clock = config.clock == Clock::Event;

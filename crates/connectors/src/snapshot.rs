@@ -144,16 +144,23 @@ impl Snapshots {
         })
     }
 
-    /// Says whether a directory can be used, and leaves it as it was, but that it is there.
+    /// Says whether a directory can be used, and leaves it as it was.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// As [`start`](Self::start); one that is in use can be.
     pub fn check(directory: &Path) -> Result<(), SnapshotError> {
+        let was_there = directory.is_dir();
         match lock(directory) {
             // The process that works there found that it can.
-            Ok(_) | Err(SnapshotError::InUse { .. }) => Ok(()),
-            Err(error) => Err(error),
+            Err(SnapshotError::InUse { .. }) => return Ok(()),
+            result => drop(result?),
         }
+        if !was_there {
+            // What was made only for this; if it stays, that does no harm.
+            let _ = std::fs::remove_file(directory.join("lock"));
+            let _ = std::fs::remove_dir(directory);
+        }
+        Ok(())
     }
 
     /// The snapshot of a task. Whoever had it before, in this process, can't write it any more.

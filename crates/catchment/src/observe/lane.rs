@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use catchment_runtime::{
-    Held, LaneError, Millis, RestoreProgress, StepReport, Tail, TopicId, TopicPartition, TopicTable,
+    Held, LaneError, Millis, Origins, RestoreProgress, StepReport, Tail, TopicId, TopicPartition, TopicTable,
 };
 use metrics::{Counter, Gauge, Histogram};
 
@@ -351,6 +351,13 @@ impl LaneObserver {
             self.health.set(State::Running);
         } else {
             self.health.set(State::Restoring { done, of: done + remaining });
+        }
+    }
+
+    /// All state is back, and came from there.
+    pub fn restored_from(&self, Origins { snapshots, changelogs }: Origins) {
+        for (origin, count) in [("snapshot", snapshots), ("changelog", changelogs)] {
+            metrics::counter!(names::STATE_RECORDS, "role" => self.role, "origin" => origin).increment(count);
         }
     }
 
