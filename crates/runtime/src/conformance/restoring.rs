@@ -129,11 +129,10 @@ pub(super) fn the_first_record_since_a_time_is_found<H: Harness>(h: &mut H) -> R
     let mut lane = h.lane("one", &[at(IN, 1)])?;
     // The log may have stamped them by a clock of its own, also within one millisecond.
     let times: Vec<_> = h.read_committed(at(IN, 0))?.iter().map(|record| record.append_time).collect();
-    for (time, next) in
-        [(times[0] - 1, 0), (times[1], times.iter().position(|time| *time == times[1]).unwrap_or(0))]
-    {
+    let second = times.iter().position(|time| *time >= times[1]).map(|offset| NextOffset(offset as u64));
+    for (time, next) in [(times[0] - 1, Some(NextOffset(0))), (times[1], second)] {
         let found = lane.first_since(&[at(IN, 0), at(IN, 1)], time)?;
-        assert_eq!(found, [Some(NextOffset(next as u64)), None], "{times:?}");
+        assert_eq!(found, [next, None], "{times:?}");
     }
     assert_eq!(lane.first_since(&[at(IN, 0)], times[2] + 1)?, [None]);
     Ok(())
