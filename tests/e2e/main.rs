@@ -10,6 +10,7 @@ mod groups;
 mod process;
 mod secured;
 mod shop;
+mod snapshots;
 #[path = "../all/support.rs"]
 #[allow(dead_code)]
 mod support;

@@ -7,7 +7,8 @@ use catchment_runtime::embedded::Fault;
 use catchment_runtime::log::{End, Restoring};
 use catchment_runtime::outbox::Outbox;
 use catchment_runtime::{
-    Batch, BatchLimits, CommitOutcome, EmbeddedLane, Log, LogError, NextOffset, Reassignment, TopicPartition,
+    Batch, BatchLimits, CommitOutcome, EmbeddedLane, Log, LogError, Millis, NextOffset, Reassignment,
+    TopicPartition,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -167,6 +168,20 @@ impl Log for SimLane {
 
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError> {
         self.inner.high_watermark(at)
+    }
+
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        self.alive()?;
+        self.inner.decided(of)
+    }
+
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError> {
+        self.alive()?;
+        self.inner.first_since(of, time)
     }
 
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {

@@ -63,10 +63,10 @@ impl Inspect for IngestTask {
 impl Inspect for ProfileTask {
     fn holds(&self) -> Vec<String> {
         let mut held = Vec::new();
-        for (key, customer) in self.customers().iter_sorted() {
+        for (key, customer) in self.customers().sorted().unwrap() {
             held.push(format!("profile of {key:?}: {:?}", customer.profile));
         }
-        for (key, ledger) in self.ledgers().iter_sorted() {
+        for (key, ledger) in self.ledgers().sorted().unwrap() {
             let mut bytes = Vec::new();
             ledger.encode(&mut bytes);
             if !ledger.0.is_empty() {

@@ -147,6 +147,24 @@ metrics! {
         "Offsets of changelogs that a lane still has to read back.";
     RESTORE_SECONDS = "catchment_restore_seconds", Kind::Histogram(Buckets::Long), ["role"],
         "Time that a lane took to read its state back.";
+    STATE_RECORDS = "catchment_state_records_total", Kind::Counter, ["role", "origin"],
+        "Records that state was read back from.";
+    SNAPSHOT_AGE = "catchment_snapshot_age_seconds", Kind::Gauge, ["role", "partition"],
+        "Time since the last mark of a task's snapshot: what is younger is read from the changelogs after a restart.";
+    SNAPSHOT_BYTES = "catchment_snapshot_bytes", Kind::Gauge, ["role", "partition"],
+        "Size of a task's snapshot on the disk.";
+    SNAPSHOT_WRITTEN = "catchment_snapshot_written_bytes_total", Kind::Counter, [],
+        "Bytes that were copied to snapshots, compaction left out.";
+    SNAPSHOT_COMPACTIONS = "catchment_snapshot_compactions_total", Kind::Counter, [],
+        "Snapshots that were rewritten without what is superseded.";
+    SNAPSHOTS_USED = "catchment_snapshots_used_total", Kind::Counter, [],
+        "Tasks that were restored from a snapshot.";
+    SNAPSHOTS_DISCARDED = "catchment_snapshots_discarded_total", Kind::Counter, ["reason"],
+        "Snapshots that were not used.";
+    SNAPSHOTS_DROPPED = "catchment_snapshots_dropped_total", Kind::Counter, [],
+        "Snapshots that are not kept up any more, because the disk was too slow, until their task is restored the next time.";
+    SNAPSHOT_FAILURES = "catchment_snapshot_failures_total", Kind::Counter, [],
+        "Things that the disk of snapshots did not do.";
     PROFILES = "catchment_profiles", Kind::Gauge, ["lane"],
         "Profiles in memory.";
     TIMERS = "catchment_timers_pending", Kind::Gauge, ["lane"],

@@ -7,6 +7,7 @@ mod lane;
 pub(crate) mod react;
 pub(crate) mod roles;
 pub(crate) mod seats;
+mod snapshots;
 mod world;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::stop::Stop;
 use crate::{connect, logging, observe, preflight, wiring};
 use lane::Worker;
 use roles::{Ingest, Profile, Role};
+use snapshots::{Cache, SnapshotMetrics};
 use world::{Answer, wait_for};
 
 /// Lanes have so long to finish their step; then the process ends without them, which is as safe as any crash.
@@ -49,6 +51,7 @@ struct Plan {
     commit_interval: Duration,
     health: Health,
     traces: Option<Traces>,
+    snapshots: Option<Cache>,
     stop: Stop,
     /// Added to the time of day: 0, but in a benchmark of old events.
     shift: Millis,
@@ -87,8 +90,14 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let Some(schemas) = wait_for(World::Registry, &health, &stop, || schemas(&registry))? else {
         return Ok(());
     };
+    let table = Arc::new(topology.table.clone());
     let plan = Arc::new(Plan {
-        table: Arc::new(topology.table.clone()),
+        snapshots: if is_wanted(&args.roles, RoleName::Profile) {
+            Cache::start(&config, &table, &secret)
+        } else {
+            None
+        },
+        table,
         limits: wiring::limits(&config)?,
         commit_interval: config.commit.min_interval.as_duration(),
         health,
@@ -102,12 +111,18 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (cache, mut counts) = (RegistrySchemas::clone(&source_schemas), RegistryCounts::new());
     let parts = Parts { topology: Arc::new(topology), definitions, secret, schemas, source_schemas };
     let lanes = start(&plan, &args.roles, parts)?;
+    let mut snapshots = SnapshotMetrics::default();
     while !stop.requested() {
         counts.tell(cache.counts());
+        plan.snapshots.iter().for_each(|cache| snapshots.tell(cache));
         thread::sleep(Duration::from_millis(100));
     }
     tracing::info!("stopping: each lane finishes its step");
-    finish(&lanes)
+    let finished = finish(&lanes);
+    plan.snapshots.iter().for_each(Cache::finish);
+    finished?;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// Roles without what comes before and around them: topics that are known to be as they must, no registry, no server.
@@ -129,12 +144,14 @@ pub(crate) fn run_bare(bare: Bare, mut watch: impl FnMut(&Health)) -> anyhow::Re
         preflight::usable_secret(&config).map_err(|finding| PreflightError::Refused(vec![finding]))?;
     let _page = observe::metrics::install()?;
     let health = Health::new(config.kafka.statistics_interval.as_duration());
+    let table = Arc::new(table);
     let plan = Arc::new(Plan {
-        table: Arc::new(table),
         limits: wiring::limits(&config)?,
         commit_interval: config.commit.min_interval.as_duration(),
         health: health.clone(),
         traces: None,
+        snapshots: Cache::start(&config, &table, &secret),
+        table,
         instance: instance(&config)?,
         stop: stop.clone(),
         shift,
@@ -147,7 +164,9 @@ pub(crate) fn run_bare(bare: Bare, mut watch: impl FnMut(&Health)) -> anyhow::Re
         watch(&health);
         thread::sleep(Duration::from_millis(5));
     }
-    finish(&lanes)
+    let finished = finish(&lanes);
+    plan.snapshots.iter().for_each(Cache::finish);
+    finished
 }
 
 /// Waits until the lanes have ended.
@@ -161,7 +180,6 @@ fn finish(lanes: &[JoinHandle<()>]) -> anyhow::Result<()> {
         );
         thread::sleep(Duration::from_millis(20));
     }
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -187,9 +205,14 @@ fn schemas(registry: &Registry) -> Answer<SchemaIds> {
     }
 }
 
+/// All roles where none is named.
+fn is_wanted(roles: &[RoleName], role: RoleName) -> bool {
+    roles.is_empty() || roles.contains(&role)
+}
+
 /// Starts the lanes of the roles.
 fn start(plan: &Arc<Plan>, roles: &[RoleName], parts: Parts) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let wanted = |role| roles.is_empty() || roles.contains(&role);
+    let wanted = |role| is_wanted(roles, role);
     let Parts { topology, definitions, secret, schemas, source_schemas } = parts;
     let config = &plan.config;
     let event_clock = config.clock == Clock::Event;

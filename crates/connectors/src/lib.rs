@@ -6,3 +6,4 @@ pub mod kafka;
 pub mod otlp;
 pub mod registry;
 pub mod retry;
+pub mod snapshot;

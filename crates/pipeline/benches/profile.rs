@@ -1,4 +1,5 @@
-//! What one event costs in the role `profile`, transport left out: decode, deduplicate, fold, score, encode.
+//! What one event costs in the role `profile`, transport left out: decode, deduplicate, fold, score, encode; and what its
+//! snapshot costs and saves.
 //!
 //! The events have the shape of a shop's stream: 100,000 customers by Zipf's law (s = 0.9), 70 % views, 15 % additions
 //! to the cart, 5 % orders, 10 % identify calls.
@@ -14,6 +15,9 @@ use catchment_domain::model::{Model, ModelFile};
 use catchment_domain::{IdentifierType as Kind, KeySecret, Profile};
 use catchment_pipeline::profile::{ProfileTask, Publish, Shared, SharedSettings, event};
 use catchment_pipeline::topology::{Shape, Topology};
+use catchment_runtime::snapshot::format::{
+    BlockReader, Chain, Entry, Kind as BlockKind, entries, write_block, write_entry, write_preamble,
+};
 use catchment_runtime::{Headers, Offset, Record, Step, Task};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::collections::{BTreeMap, HashMap};
@@ -270,5 +274,104 @@ fn parts(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, whole, parts);
+/// The changelog records of a million events, in steps of 10,000: (topic, key, value).
+type Changelog = Vec<(u16, Vec<u8>, Vec<u8>)>;
+
+fn changelog() -> Changelog {
+    const MILLION: i64 = 1_000_000;
+    let (mut random, weights) = (Random(7), zipf(CUSTOMERS));
+    let total = weights.last().copied().unwrap_or(1.0);
+    let (mut task, mut step, headers) = (task(Publish::Step), Step::new(), Headers::default());
+    let (mut records, topics) = (Changelog::new(), task.changelogs());
+    for at in 0..MILLION {
+        let (key, value) = record(&mut random, &weights, total, at);
+        step.now = 1_767_225_600_000 + 20 * at;
+        let (topic, offset) = (catchment_runtime::TopicId(0), Offset(at.unsigned_abs()));
+        let (key, value) = (Some(key.as_slice()), Some(value.as_slice()));
+        let record =
+            Record { topic, partition: 0, offset, append_time: step.now, key, value, headers: &headers };
+        task.process(&record, &mut step).unwrap();
+        if at % 10_000 == 9_999 {
+            task.flush(&mut step);
+            for out in step.outbox.records() {
+                if let Some(place) = topics.iter().position(|of| of.topic == out.topic) {
+                    let bytes = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
+                    let (key, value) = (bytes(step.outbox.key(out)), bytes(step.outbox.value(out)));
+                    records.push((u16::try_from(place).unwrap(), key, value));
+                }
+            }
+            task.committed();
+            step.clear();
+        }
+    }
+    records
+}
+
+/// Hands records to blocks of a snapshot, as a lane does.
+fn copy<'a>(
+    records: impl IntoIterator<Item = &'a (u16, Vec<u8>, Vec<u8>)>,
+    block: &mut Vec<u8>,
+    mut full: impl FnMut(&[u8]),
+) {
+    for (changelog, key, value) in records {
+        let (key, value) = (Some(key.as_slice()), Some(value.as_slice()));
+        write_entry(block, &Entry { changelog: *changelog, append_time: 0, key, value });
+        if block.len() >= 256 << 10 {
+            full(block);
+            block.clear();
+        }
+    }
+}
+
+/// A snapshot's file with these records.
+fn file<'a>(records: impl IntoIterator<Item = &'a (u16, Vec<u8>, Vec<u8>)>) -> Vec<u8> {
+    let (mut file, mut chain, mut block) = (Vec::new(), Chain::default(), Vec::new());
+    write_preamble(&mut file);
+    copy(records, &mut block, |block| write_block(&mut file, &mut chain, BlockKind::Records, block));
+    write_block(&mut file, &mut chain, BlockKind::Records, &block);
+    file
+}
+
+/// What a restart does: checks the file (which another thread does, at the same time), and restores from it.
+fn restore(file: &[u8]) -> ProfileTask {
+    let mut task = task(Publish::Step);
+    let (topics, headers) = (task.changelogs(), Headers::default());
+    let mut blocks = BlockReader::new(file).unwrap();
+    while let Some((_, payload)) = blocks.next_block().unwrap() {
+        for entry in entries(payload) {
+            let Entry { changelog, append_time, key, value } = entry.unwrap();
+            let (topic, offset) = (topics[usize::from(changelog)].topic, Offset(0));
+            let record = Record { topic, partition: 0, offset, append_time, key, value, headers: &headers };
+            task.restore(&record).unwrap();
+        }
+    }
+    task
+}
+
+/// A million events of 100,000 customers: what copying costs a lane, and what a restart from the copy takes.
+fn snapshot(c: &mut Criterion) {
+    let all = changelog();
+    let last: HashMap<_, _> =
+        all.iter().enumerate().map(|(at, (topic, key, _))| ((topic, key), at)).collect();
+    let is_last = |(at, record): &(usize, &(u16, Vec<u8>, Vec<u8>))| {
+        record.0 == 2 || last.get(&(&record.0, &record.1)) == Some(at)
+    };
+    let alive: Vec<_> = all.iter().enumerate().filter(is_last).map(|(_, record)| record).collect();
+    let compacted = file(alive.iter().copied());
+    let twice = file(alive.iter().filter(|record| record.0 != 2).chain(&alive).copied());
+    let held = restore(&compacted);
+    let counts = format!("{}_profiles_{}_ids", held.customers().len(), held.dedup().len());
+    let mut group = c.benchmark_group("snapshot");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(all.len() as u64));
+    let mut block = Vec::with_capacity(512 << 10);
+    group.bench_function("copy", |b| b.iter(|| copy(&all, &mut block, |block| _ = black_box(block))));
+    group.throughput(Throughput::Bytes(compacted.len() as u64));
+    group.bench_function(format!("restore_{counts}"), |b| b.iter_with_large_drop(|| restore(&compacted)));
+    group.throughput(Throughput::Bytes(twice.len() as u64));
+    group.bench_function("restore_half_garbage", |b| b.iter_with_large_drop(|| restore(&twice)));
+    group.finish();
+}
+
+criterion_group!(benches, whole, parts, snapshot);
 criterion_main!(benches);

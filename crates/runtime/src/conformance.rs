@@ -122,6 +122,8 @@ pub fn cases<H: Harness>() -> Vec<Case<H>> {
         restoring::restore_does_not_disturb_polling,
         restoring::restore_in_slices_gives_the_same_records,
         restoring::a_restore_that_retention_overtook_is_told_so,
+        restoring::what_is_decided_ends_before_an_open_transaction,
+        restoring::the_first_record_since_a_time_is_found,
     ]
 }
 

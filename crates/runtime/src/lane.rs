@@ -5,24 +5,27 @@ mod input;
 mod read;
 mod report;
 mod restore;
+mod snapshot;
 mod tail;
 #[cfg(test)]
 mod tests;
 
 pub use held::{Held, Hold};
 pub use report::{Kept, LaneConfig, LaneError, Order, Restored, Seat, StepReport};
-pub use restore::RestoreProgress;
+pub use restore::{Origins, RestoreProgress};
 pub use tail::Tail;
 
 use crate::log::{Batch, CommitOutcome, Fence, Log, LogError};
 use crate::outcome::{Decision, decide};
 use crate::planted::{self, Bug};
 use crate::record::{Millis, NextOffset, Offset, TopicPartition};
+use crate::snapshot::Snapshot;
 use crate::task::{Step, Task};
 use input::{Barrier, Input};
 use read::Stumble;
 use restore::Restoration;
 use rustc_hash::FxHashMap;
+use snapshot::Copies;
 use std::collections::VecDeque;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,8 @@ enum Phase {
 enum Death {
     Fenced(Fence),
     MustRestore,
+    /// A snapshot could be read halfway only.
+    HalfRestored,
 }
 
 /// What a task does.
@@ -61,6 +66,7 @@ struct Slot<T> {
     /// `now` at the last commit.
     now_before: Millis,
     wrote: bool,
+    snapshot: Option<Box<dyn Snapshot>>,
 }
 
 impl<T: Task> Slot<T> {
@@ -119,6 +125,8 @@ pub struct Lane<L: Log, T: Task> {
     cap: Option<usize>,
     /// The next commit carries the offset of every partition.
     recommit: bool,
+    copies: Copies,
+    origins: Origins,
 }
 
 impl<L: Log, T: Task> Lane<L, T> {
@@ -153,18 +161,24 @@ impl<L: Log, T: Task> Lane<L, T> {
         let mut restorations = Vec::with_capacity(seats.len());
         let mut slots = Vec::with_capacity(seats.len());
         for (place, seat) in seats.into_iter().enumerate() {
-            let (task, now, restoration) = match seat {
-                Seat::Kept(kept) => (kept.task, kept.now, kept.restoration),
+            let (task, now, restoration, snapshot) = match seat {
+                Seat::Kept(kept) => (kept.task, kept.now, kept.restoration, kept.snapshot),
                 Seat::New(task) => {
                     let restoration = Restoration::new(&mut log, &task)?;
-                    (task, 0, Some(restoration).filter(|restoration| !restoration.is_empty()))
+                    (task, 0, restoration.unless_empty(), None)
+                }
+                Seat::Cached(task, mut snapshot) => {
+                    let restoration = Restoration::new(&mut log, &task)?.with_snapshot(&mut *snapshot);
+                    (task, 0, restoration.unless_empty(), Some(snapshot))
                 }
             };
             let state = if restoration.is_some() { State::Restoring } else { State::Running };
             restorations.extend(restoration.map(|restoration| restoration.at(place)));
-            slots.push(Slot { task, state, now, now_before: now, wrote: false });
+            slots.push(Slot { task, state, now, now_before: now, wrote: false, snapshot });
         }
         let mut lane = Lane {
+            copies: Copies::new(&slots),
+            origins: Origins::default(),
             log,
             slots,
             inputs,
@@ -197,7 +211,8 @@ impl<L: Log, T: Task> Lane<L, T> {
             // A kept task is not asked whether it has state without an offset, so that is asked anew.
             let mut of_task = self.inputs.iter().filter(|input| input.task == task);
             let whole = settled && slot.state != State::Stopped && of_task.all(Input::has_offset);
-            whole.then_some(Kept { task: slot.task, now: slot.now_before, restoration })
+            let Slot { task, now_before: now, snapshot, .. } = slot;
+            whole.then_some(Kept { task, now, restoration, snapshot })
         };
         (self.log, self.slots.into_iter().enumerate().map(keep).collect())
     }
@@ -223,6 +238,7 @@ impl<L: Log, T: Task> Lane<L, T> {
         match self.phase {
             Phase::Dead(Death::Fenced(fence)) => return Err(LaneError::Fenced(fence)),
             Phase::Dead(Death::MustRestore) => return Err(LaneError::MustRestore),
+            Phase::Dead(Death::HalfRestored) => return Err(LaneError::HalfRestored),
             Phase::Unsettled => return self.settle(effects),
             Phase::Rewinding => self.rewind()?,
             Phase::Running => {}
@@ -374,6 +390,7 @@ impl<L: Log, T: Task> Lane<L, T> {
         self.recommit &= self.sent.is_empty();
         self.cap = self.cap.map(|cap| cap * 2).filter(|cap| *cap < self.config.limits.records);
         self.phase = Phase::Running;
+        self.copies.take(&self.step.outbox, &mut self.slots);
         self.step.outbox.clear();
         for effect in self.step.effects.drain(..) {
             effects(effect);
@@ -423,6 +440,10 @@ impl<L: Log, T: Task> Lane<L, T> {
     /// everything as it is, so that the next step tries again.
     fn settle(&mut self, effects: &mut dyn FnMut(T::Effect)) -> Result<StepReport, LaneError> {
         self.log.recover()?;
+        if self.sent.is_empty() {
+            // Nothing was in it: see `mark`.
+            return Ok(self.keep(effects));
+        }
         let partitions: Vec<TopicPartition> = self.sent.iter().map(|(at, _)| *at).collect();
         let read_back = self.log.committed(&partitions)?;
         let read_back: Vec<_> = partitions.iter().copied().zip(read_back).collect();

@@ -15,19 +15,22 @@ pub mod outcome;
 pub mod partition;
 pub mod planted;
 pub mod record;
+pub mod snapshot;
 pub mod state;
 pub mod task;
 pub mod watermark;
 
 pub use embedded::{EmbeddedLane, EmbeddedLog, OwnedRecord};
 pub use lane::{
-    Held, Hold, Kept, Lane, LaneConfig, LaneError, Order, RestoreProgress, Restored, Seat, StepReport, Tail,
+    Held, Hold, Kept, Lane, LaneConfig, LaneError, Order, Origins, RestoreProgress, Restored, Seat,
+    StepReport, Tail,
 };
 pub use log::{Batch, BatchLimits, CommitOutcome, End, Log, LogError, Reassignment};
 pub use outbox::{OutRecord, Outbox};
 pub use record::{
     Headers, Millis, NextOffset, Offset, Partition, Record, TopicId, TopicPartition, TopicTable,
 };
+pub use snapshot::Snapshot;
 pub use state::{Dedup, Stored, Table, TimerIndex};
 pub use task::{Readiness, Step, Task, Unreadable};
 pub use watermark::Watermarks;

@@ -115,6 +115,12 @@ impl Batch {
         }
     }
 
+    /// Forgets the records in front. Their bytes stay until the batch is cleared.
+    pub fn drop_first(&mut self, count: usize) {
+        let gone: usize = self.records.drain(..count.min(self.records.len())).map(|record| record.size).sum();
+        self.size -= gone;
+    }
+
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -328,12 +334,33 @@ pub trait Log {
     /// [`LogError::UnknownPartition`].
     fn high_watermark(&mut self, at: TopicPartition) -> Result<NextOffset, LogError>;
 
+    /// The ends of what is decided of these partitions (any), in the order asked: the last stable offsets. Every record
+    /// before is committed, aborted or a marker, and stays so.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`], [`LogError::Retry`].
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError>;
+
+    /// Of each of these partitions (any), in the order asked, the first record that was appended at `time` or later.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`], [`LogError::Retry`].
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError>;
+
     /// Where these partitions of the lane end, in the order asked, as the log knows it at this moment: asked for, never
     /// remembered.
     ///
     /// # Errors
     /// [`LogError::NotAssigned`], [`LogError::Retry`].
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError>;
+
+    /// Says what will be [restored](Self::restore) soon, and from where: a log that pays for each round trip may read
+    /// ahead. Nothing depends on it.
+    fn restore_soon(&mut self, _of: &[(TopicPartition, NextOffset)]) {}
 
     /// Replaces the batch by committed records of any partition, from `from` on, apart from what is polled. The
     /// position that comes back passes over markers and aborted records, so that it reaches the high watermark also

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use catchment_connectors::snapshot::Snapshots;
 use catchment_contracts::topics;
 use catchment_domain::campaign::Campaign;
 use catchment_pipeline::topology::Topology;
@@ -32,10 +33,20 @@ pub(super) fn check<W: Write>(out: &mut Out<W>, path: &Path) -> anyhow::Result<(
             ["identity secret".to_owned(), secret],
         ],
     )?;
+    state(out, &config)?;
     sources(out, &config)?;
     models(out, &definitions)?;
     campaigns(out, &definitions)?;
     all_topics(out, &topology)
+}
+
+/// Where snapshots are kept. That they can't be is no mistake of the file: `run` goes on without.
+fn state<W: Write>(out: &mut Out<W>, config: &Config) -> anyhow::Result<()> {
+    let Some(directory) = &config.state.dir else { return Ok(()) };
+    match Snapshots::check(directory) {
+        Ok(()) => out.line(format_args!("  snapshots in {}", directory.display())),
+        Err(error) => out.line(format_args!("  warning: no snapshots here: {error}")),
+    }
 }
 
 fn title<W: Write>(out: &mut Out<W>, title: &str, count: usize) -> anyhow::Result<()> {

@@ -102,6 +102,7 @@ impl Config {
         self.models.iter_mut().for_each(resolve);
         self.campaigns.iter_mut().for_each(resolve);
         self.identity.secret_file.iter_mut().for_each(resolve);
+        self.state.dir.iter_mut().for_each(resolve);
         self.kafka.secret_files.values_mut().for_each(resolve);
         self.registry.password_file.iter_mut().for_each(resolve);
         self.registry.token_file.iter_mut().for_each(resolve);

@@ -205,6 +205,8 @@ sections! {
         admin: Admin = Admin { listen: "127.0.0.1:9464".to_owned() } => Kind::Section(Admin::KEYS),
         /// Where traces go.
         traces: Traces = Traces { endpoint: None, one_in: 0 } => Kind::Section(Traces::KEYS),
+        /// Where state is kept that a restart is to find. Truth stays in Kafka: what is lost here costs time alone.
+        state: State = State { dir: None, snapshot_interval: Span::of_millis(30_000) } => Kind::Section(State::KEYS),
         /// What is logged, and how. The flags `--log-level` and `--log-format` have the last word.
         log: Log = Log { level: LogLevel::Info, format: LogFormat::Human } => Kind::Section(Log::KEYS),
     }
@@ -274,6 +276,17 @@ sections! {
         level: LogLevel = LogLevel::Info => Kind::Choice(LogLevel::WORDS),
         /// How log lines are written.
         format: LogFormat = LogFormat::Human => Kind::Choice(LogFormat::WORDS),
+    }
+
+    /// Where state is kept that a restart is to find.
+    State {
+        /// Directory of the snapshots, of this process alone, on a local disk: up to three times the size of its
+        /// changelogs once compacted. Files are for their owner alone (0600), since they hold personal data. Without it
+        /// a restart reads the changelogs from their beginning.
+        dir: Option<PathBuf> = None => Kind::Directory,
+        /// How often a snapshot is marked: what was committed since the last mark is read from the changelogs after a
+        /// crash.
+        snapshot_interval: Span = Span::of_millis(30_000) => Kind::Span { least: Span::of_millis(1_000), most: Span::hours(1) },
     }
 
     /// How many lanes a process runs of each role.

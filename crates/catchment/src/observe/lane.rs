@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use catchment_runtime::{
-    Held, LaneError, Millis, RestoreProgress, StepReport, Tail, TopicId, TopicPartition, TopicTable,
+    Held, LaneError, Millis, Origins, RestoreProgress, StepReport, Tail, TopicId, TopicPartition, TopicTable,
 };
 use metrics::{Counter, Gauge, Histogram};
 
@@ -37,6 +37,8 @@ pub enum Restart {
     Fenced,
     /// The outcome of a commit could not be told.
     UnknownCommit,
+    /// A snapshot could not be read to its end.
+    Snapshot,
     /// The client of Kafka gave up.
     Broken,
     /// Kafka could not be reached.
@@ -50,9 +52,10 @@ pub enum Restart {
 }
 
 impl Restart {
-    const ALL: [Restart; 7] = [
+    const ALL: [Restart; 8] = [
         Restart::Fenced,
         Restart::UnknownCommit,
+        Restart::Snapshot,
         Restart::Broken,
         Restart::Kafka,
         Restart::Denied,
@@ -66,6 +69,7 @@ impl Restart {
         match self {
             Restart::Fenced => "fenced",
             Restart::UnknownCommit => "unknown_commit",
+            Restart::Snapshot => "snapshot",
             Restart::Broken => "broken_client",
             Restart::Kafka => "kafka",
             Restart::Denied => "denied",
@@ -347,6 +351,13 @@ impl LaneObserver {
             self.health.set(State::Running);
         } else {
             self.health.set(State::Restoring { done, of: done + remaining });
+        }
+    }
+
+    /// All state is back, and came from there.
+    pub fn restored_from(&self, Origins { snapshots, changelogs }: Origins) {
+        for (origin, count) in [("snapshot", snapshots), ("changelog", changelogs)] {
+            metrics::counter!(names::STATE_RECORDS, "role" => self.role, "origin" => origin).increment(count);
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use catchment_runtime::log::Restoring;
 use catchment_runtime::{
-    Batch, BatchLimits, CommitOutcome, End, Log, LogError, NextOffset, Outbox, Reassignment, TopicPartition,
+    Batch, BatchLimits, CommitOutcome, End, Log, LogError, Millis, NextOffset, Outbox, Reassignment,
+    TopicPartition,
 };
 
 /// Time that calls of a log took.
@@ -133,8 +134,24 @@ impl<L: Log> Log for Timed<L> {
         self.log.high_watermark(at)
     }
 
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        self.log.decided(of)
+    }
+
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError> {
+        self.log.first_since(of, time)
+    }
+
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {
         self.log.ends(of)
+    }
+
+    fn restore_soon(&mut self, of: &[(TopicPartition, NextOffset)]) {
+        self.log.restore_soon(of);
     }
 
     fn restore(

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use catchment_connectors::kafka::{KafkaLane, LaneSettings};
 use catchment_connectors::retry::Backoff;
 use catchment_runtime::{
-    Held, Hold, Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Millis, Order, Partition, Restored,
-    Seat, StepReport, TopicPartition,
+    Held, Hold, Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Millis, Order, Origins, Partition,
+    Restored, Seat, StepReport, Task as _, TopicPartition,
 };
 
 use super::Plan;
@@ -155,6 +155,10 @@ impl<R: Role> Worker<R> {
                 }
             }
         }
+        // So that the next start has nothing to read that was written until now.
+        if let Err(error) = seated.lane.mark() {
+            tracing::debug!("the last mark is missing: {}", error.describe(&self.plan.table));
+        }
         if self.plan.stop.is_leaving() {
             let (log, _) = seated.lane.dissolve();
             if let Err(error) = log.into_inner().leave() {
@@ -202,7 +206,15 @@ impl<R: Role> Worker<R> {
         kept: BTreeMap<Partition, Kept<Observed<R::Task>>>,
     ) -> Result<Seated<R>, Broken> {
         let owned = log.assignment().to_vec();
-        let new = |_, task| Seat::New(Observed::new(task, self.observer.notes()));
+        let snapshots = self.plan.snapshots.as_ref();
+        let new = |number: Partition, task: R::Task| {
+            let snapshot = snapshots.and_then(|all| all.of(R::NAME, number, task.changelogs()));
+            let task = Observed::new(task, self.observer.notes());
+            match snapshot {
+                Some(snapshot) => Seat::Cached(task, snapshot),
+                None => Seat::New(task),
+            }
+        };
         let seats = Seats::new(&self.role, &owned, kept, new);
         let Seats { numbers, seats } = seats.map_err(|error| Broken::by(Restart::Stuck, error))?;
         tracing::info!(partitions = ?numbers, "the lane owns partitions");
@@ -211,7 +223,7 @@ impl<R: Role> Worker<R> {
         let lane = Lane::assemble(log, seats, place, config).map_err(|error| self.broken(&error))?;
         self.observer.assigned(&owned);
         self.observer.restoring(lane.restoring());
-        Ok(Seated { lane, numbers, schedule: Schedule::new(), held: Vec::new() })
+        Ok(Seated { lane, numbers, schedule: Schedule::new(&self.plan.config), held: Vec::new() })
     }
 
     /// Takes up what the group changed; tasks that stay keep their state.
@@ -235,18 +247,17 @@ impl<R: Role> Worker<R> {
     /// One turn of the loop: what is due, a slice of restoring, and a step.
     fn turn(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
         self.keep_up(seated)?;
-        if !seated.lane.is_restored() {
-            self.restore(seated)?;
-        }
-        self.step(seated)
+        let more = !seated.lane.is_restored() && self.restore(seated)?;
+        self.step(seated, more)
     }
 
-    fn restore(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
+    /// True if there is more to be restored at once.
+    fn restore(&mut self, seated: &mut Seated<R>) -> Result<bool, LaneError> {
         let restored = match seated.lane.restore_some() {
             // Tasks that have their state go on.
             Err(LaneError::Log(LogError::Retry { reason })) => {
                 tracing::debug!("the state is not read on: {reason}");
-                return Ok(());
+                return Ok(false);
             }
             restored => restored?,
         };
@@ -254,16 +265,18 @@ impl<R: Role> Worker<R> {
         match restored {
             Restored::Done => {
                 let seconds = seated.schedule.made.elapsed().as_secs_f64();
-                tracing::info!(seconds, "the state is restored");
+                let Origins { snapshots, changelogs } = seated.lane.origins();
+                self.observer.restored_from(seated.lane.origins());
+                tracing::info!(seconds, snapshots, changelogs, "the state is restored");
             }
             // Somebody's open transaction hides the rest; the other tasks go on.
             Restored::Held { .. } => thread::sleep(Duration::from_millis(5)),
             Restored::More => {}
         }
-        Ok(())
+        Ok(restored == Restored::More)
     }
 
-    fn step(&mut self, seated: &mut Seated<R>) -> Result<(), LaneError> {
+    fn step(&mut self, seated: &mut Seated<R>, restoring: bool) -> Result<(), LaneError> {
         let started = Instant::now();
         let role = &mut self.role;
         let now = match self.plan.config.clock {
@@ -278,7 +291,9 @@ impl<R: Role> Worker<R> {
         if let Some(reason) = &report.aborted {
             tracing::warn!("a step is undone and taken again: {reason}");
         }
-        self.pace(&report, started);
+        if !(restoring && report.is_idle()) {
+            self.pace(&report, started);
+        }
         Ok(())
     }
 
@@ -309,10 +324,25 @@ impl<R: Role> Worker<R> {
         if !seated.held.is_empty() && seated.schedule.retry.is_due() {
             seated.lane.retry()?;
         }
+        if seated.schedule.mark.is_due() {
+            self.mark(seated)?;
+        }
         if seated.schedule.recommit.is_due() {
             seated.lane.recommit();
         }
         Ok(())
+    }
+
+    /// Says how far the snapshots reach.
+    fn mark(&self, seated: &mut Seated<R>) -> Result<(), LaneError> {
+        match seated.lane.mark() {
+            // As good in a moment.
+            Err(LaneError::Log(LogError::Retry { reason })) => {
+                tracing::debug!("the snapshots are not marked: {reason}");
+                Ok(())
+            }
+            marked => marked.map(|_| ()),
+        }
     }
 
     /// Where the inputs end: for the lag, and for tasks whose time goes on while nothing comes.
@@ -396,15 +426,17 @@ struct Schedule {
     tails: Every,
     retry: Every,
     recommit: Every,
+    mark: Every,
 }
 
 impl Schedule {
-    fn new() -> Self {
+    fn new(config: &Config) -> Self {
         Schedule {
             made: Instant::now(),
             tails: Every::new(TAILS),
             retry: Every::new(RETRY),
             recommit: Every::new(RECOMMIT),
+            mark: Every::new(config.state.snapshot_interval.as_duration()),
         }
     }
 }

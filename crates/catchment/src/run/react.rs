@@ -24,6 +24,7 @@ pub fn react(error: &LaneError) -> Reaction {
         LaneError::Fenced(_) => Reaction::Rebuild(Restart::Fenced),
         LaneError::Log(LogError::Denied { .. }) => Reaction::Rebuild(Restart::Denied),
         LaneError::MustRestore => Reaction::Rebuild(Restart::UnknownCommit),
+        LaneError::HalfRestored => Reaction::Rebuild(Restart::Snapshot),
         LaneError::Log(LogError::Fatal { .. }) => Reaction::Rebuild(Restart::Broken),
         LaneError::Log(
             LogError::TooLarge { .. }
@@ -58,6 +59,7 @@ mod tests {
             (LaneError::Fenced(Fence::Group), Reaction::Rebuild(Restart::Fenced)),
             (LaneError::Fenced(Fence::Producer), Reaction::Rebuild(Restart::Fenced)),
             (log(LogError::Denied { what: reason() }), Reaction::Rebuild(Restart::Denied)),
+            (LaneError::HalfRestored, Reaction::Rebuild(Restart::Snapshot)),
             (LaneError::MustRestore, Reaction::Rebuild(Restart::UnknownCommit)),
             (LaneError::Wiring(reason()), Reaction::Rebuild(Restart::Stuck)),
         ] {

@@ -9,10 +9,11 @@ use super::restorer::Restorer;
 use super::writer::Writer;
 use catchment_runtime::log::Restoring;
 use catchment_runtime::{
-    Batch, BatchLimits, CommitOutcome, End, Log, LogError, NextOffset, Outbox, Partition, Reassignment,
-    TopicPartition,
+    Batch, BatchLimits, CommitOutcome, End, Log, LogError, Millis, NextOffset, Outbox, Partition,
+    Reassignment, TopicId, TopicPartition,
 };
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,8 @@ pub struct KafkaLane {
     names: Arc<Names>,
     member: Member,
     reader: Reader,
-    restorer: Option<Restorer>,
+    /// One for each topic.
+    restorers: BTreeMap<TopicId, Restorer>,
     writer: Writer,
     assignment: Vec<TopicPartition>,
     /// Partition numbers that the group gave. Unused where the assignment is static.
@@ -86,7 +88,7 @@ impl KafkaLane {
             names,
             member,
             reader,
-            restorer: None,
+            restorers: BTreeMap::new(),
             writer,
             assignment: Vec::new(),
             owned: BTreeSet::new(),
@@ -177,22 +179,19 @@ impl KafkaLane {
         Ok(())
     }
 
-    fn restorer(&mut self) -> Result<&mut Restorer, LogError> {
-        let restorer = match self.restorer.take() {
-            Some(restorer) => restorer,
-            None => {
+    fn restorer(&mut self, topic: TopicId) -> Result<&mut Restorer, LogError> {
+        match self.restorers.entry(topic) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
                 let statistics = self.settings.statistics.as_ref().map(|(sink, _)| sink.clone());
-                let names = Arc::clone(&self.names);
-                Restorer::new(&self.settings.restorer(), statistics, names, self.settings.request_timeout)?
+                let (names, timeout) = (Arc::clone(&self.names), self.settings.request_timeout);
+                Ok(place.insert(Restorer::new(&self.settings.restorer(), statistics, names, timeout)?))
             }
-        };
-        Ok(self.restorer.insert(restorer))
+        }
     }
 
-    fn close_idle_restorer(&mut self) {
-        if self.restorer.as_ref().is_some_and(|restorer| restorer.used.elapsed() > RESTORER_IDLE) {
-            self.restorer = None;
-        }
+    fn close_idle_restorers(&mut self) {
+        self.restorers.retain(|_, restorer| restorer.used.elapsed() <= RESTORER_IDLE);
     }
 }
 
@@ -229,7 +228,7 @@ impl Log for KafkaLane {
     fn poll(&mut self, limits: &BatchLimits, batch: &mut Batch) -> Result<(), LogError> {
         batch.clear();
         self.undisturbed()?;
-        self.close_idle_restorer();
+        self.close_idle_restorers();
         self.reader.poll(limits, batch)
     }
 
@@ -246,7 +245,7 @@ impl Log for KafkaLane {
 
     fn await_records(&mut self) -> Result<bool, LogError> {
         self.undisturbed()?;
-        self.close_idle_restorer();
+        self.close_idle_restorers();
         self.reader.await_records()
     }
 
@@ -288,12 +287,33 @@ impl Log for KafkaLane {
         ends.first().copied().ok_or(LogError::UnknownPartition { at })
     }
 
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        self.reader.decided(of)
+    }
+
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError> {
+        self.reader.first_since(of, time)
+    }
+
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {
         let ends = self.reader.ends(of)?;
         // Asked after the other end, so as not to be below it.
         let high = self.member.high_watermarks(&self.names, of, QUESTION)?;
         let end = |((decided, passed), high_watermark)| End { high_watermark, decided, passed };
         Ok(ends.into_iter().zip(high).map(end).collect())
+    }
+
+    fn restore_soon(&mut self, of: &[(TopicPartition, NextOffset)]) {
+        for (at, from) in of {
+            // What can't be prepared shows when it is asked for.
+            if let Ok(restorer) = self.restorer(at.topic) {
+                restorer.soon(&[(*at, *from)]);
+            }
+        }
     }
 
     fn restore(
@@ -306,7 +326,7 @@ impl Log for KafkaLane {
         batch.clear();
         self.undisturbed()?;
         self.names.of(at)?;
-        self.restorer()?.restore(at, from, limits, batch)
+        self.restorer(at.topic)?.restore(at, from, limits, batch)
     }
 }
 

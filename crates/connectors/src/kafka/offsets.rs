@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use super::trouble::{fatal, of_partition, retry};
-use catchment_runtime::{LogError, NextOffset, TopicPartition};
+use catchment_runtime::{LogError, Millis, NextOffset, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::Duration;
@@ -19,6 +19,41 @@ pub(super) fn ask<C: ConsumerContext>(
     which: Offset,
     timeout: Duration,
 ) -> Result<Vec<NextOffset>, LogError> {
+    let answer = |at: &TopicPartition, offset| match offset {
+        Offset::Offset(offset) => Ok(NextOffset(offset.try_into().unwrap_or(0))),
+        other => {
+            let topic = names.of(*at)?.0;
+            Err(LogError::Retry { reason: format!("topic {topic} has no offset yet: {other:?}") })
+        }
+    };
+    request(consumer, names, of, which, timeout, answer)
+}
+
+/// The first offset of each partition that was appended at `time` or later, in the order asked.
+pub(super) fn ask_since<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    names: &Names,
+    of: &[TopicPartition],
+    time: Millis,
+    timeout: Duration,
+) -> Result<Vec<Option<NextOffset>>, LogError> {
+    // The brokers say −1 where there is no such record, which librdkafka takes for the end. A negative time would ask for
+    // something else.
+    let answer = |_: &TopicPartition, offset| match offset {
+        Offset::Offset(offset) => Ok(Some(NextOffset(offset.try_into().unwrap_or(0)))),
+        _ => Ok(None),
+    };
+    request(consumer, names, of, Offset::Offset(time.max(0)), timeout, answer)
+}
+
+fn request<C: ConsumerContext, A>(
+    consumer: &BaseConsumer<C>,
+    names: &Names,
+    of: &[TopicPartition],
+    which: Offset,
+    timeout: Duration,
+    answer: impl Fn(&TopicPartition, Offset) -> Result<A, LogError>,
+) -> Result<Vec<A>, LogError> {
     if of.is_empty() {
         return Ok(Vec::new());
     }
@@ -28,18 +63,12 @@ pub(super) fn ask<C: ConsumerContext>(
         list.add_partition_offset(topic, partition, which).map_err(|error| fatal("offsets", &error))?;
     }
     let list = consumer.offsets_for_times(list, timeout).map_err(|error| retry("offsets", &error))?;
-    let mut offsets = Vec::with_capacity(of.len());
+    let mut answers = Vec::with_capacity(of.len());
     for (at, element) in of.iter().zip(list.elements()) {
         element.error().map_err(|error| of_partition(*at, "offset", &error))?;
-        match element.offset() {
-            Offset::Offset(offset) => offsets.push(NextOffset(offset.try_into().unwrap_or(0))),
-            other => {
-                let reason = format!("topic {} has no offset yet: {other:?}", element.topic());
-                return Err(LogError::Retry { reason });
-            }
-        }
+        answers.push(answer(at, element.offset())?);
     }
-    Ok(offsets)
+    Ok(answers)
 }
 
 /// Where the client stands in each of its partitions, as far as it has handed out anything since it was assigned; over

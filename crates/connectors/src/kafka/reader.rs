@@ -6,10 +6,10 @@ use super::config::LaneSettings;
 use super::context::{Client, ReaderContext, Voice};
 use super::lane::QUESTION;
 use super::names::Names;
-use super::offsets::{ask, positions};
+use super::offsets::{ask, ask_since, positions};
 use super::trouble::{add, fatal, is_unknown, of_code, of_partition, retry};
 use catchment_runtime::log::Place;
-use catchment_runtime::{Batch, BatchLimits, Headers, LogError, NextOffset, Offset, TopicPartition};
+use catchment_runtime::{Batch, BatchLimits, Headers, LogError, Millis, NextOffset, Offset, TopicPartition};
 use input::{Fetch, Input};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -140,10 +140,23 @@ impl Reader {
         ask(&self.consumer, &self.names, of, rdkafka::Offset::Beginning, self.timeout)
     }
 
+    /// As [`catchment_runtime::Log::decided`].
+    pub(super) fn decided(&self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        ask(&self.consumer, &self.names, of, rdkafka::Offset::End, self.timeout.min(QUESTION))
+    }
+
+    /// As [`catchment_runtime::Log::first_since`].
+    pub(super) fn first_since(
+        &self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError> {
+        ask_since(&self.consumer, &self.names, of, time, self.timeout)
+    }
+
     /// The ends of what is decided, in the order asked, and how far each was handed out.
     pub(super) fn ends(&self, of: &[TopicPartition]) -> Result<Vec<(NextOffset, NextOffset)>, LogError> {
-        let timeout = self.timeout.min(QUESTION);
-        let decided = ask(&self.consumer, &self.names, of, rdkafka::Offset::End, timeout)?;
+        let decided = self.decided(of)?;
         let positions = positions(&self.consumer, &self.names)?;
         let mut ends = Vec::with_capacity(of.len());
         for (at, decided) in of.iter().zip(decided) {

@@ -112,3 +112,28 @@ pub(super) fn a_restore_that_retention_overtook_is_told_so<H: Harness>(h: &mut H
     assert_eq!(values, ["4"], "it can begin anew");
     Ok(())
 }
+
+pub(super) fn what_is_decided_ends_before_an_open_transaction<H: Harness>(h: &mut H) -> Result<(), LogError> {
+    let mut lane = h.lane("one", &[at(IN, 1)])?;
+    say(h, 0, "1")?;
+    h.die_in_transaction("other", 0, b"undecided")?;
+    assert_eq!(lane.decided(&[at(IN, 0), at(STATE, 0)])?, [NextOffset(1), NextOffset(0)]);
+    assert_eq!(lane.high_watermark(at(IN, 0))?, NextOffset(2));
+    Ok(())
+}
+
+pub(super) fn the_first_record_since_a_time_is_found<H: Harness>(h: &mut H) -> Result<(), LogError> {
+    for time in [1_000, 2_000, 3_000] {
+        h.append(0, time, None, Some(b"v"))?;
+    }
+    let mut lane = h.lane("one", &[at(IN, 1)])?;
+    // The log may have stamped them by a clock of its own, also within one millisecond.
+    let times: Vec<_> = h.read_committed(at(IN, 0))?.iter().map(|record| record.append_time).collect();
+    let second = times.iter().position(|time| *time >= times[1]).map(|offset| NextOffset(offset as u64));
+    for (time, next) in [(times[0] - 1, Some(NextOffset(0))), (times[1], second)] {
+        let found = lane.first_since(&[at(IN, 0), at(IN, 1)], time)?;
+        assert_eq!(found, [next, None], "{times:?}");
+    }
+    assert_eq!(lane.first_since(&[at(IN, 0)], times[2] + 1)?, [None]);
+    Ok(())
+}

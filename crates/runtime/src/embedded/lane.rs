@@ -5,7 +5,7 @@ use super::{EmbeddedLog, fenced};
 use crate::log::{Batch, BatchLimits, CommitOutcome, End, Fence, Log, LogError, Reassignment, Restoring};
 use crate::outbox::Outbox;
 use crate::planted::{self, Bug};
-use crate::record::{NextOffset, TopicPartition};
+use crate::record::{Millis, NextOffset, TopicPartition};
 
 /// A lane's handle on an [`EmbeddedLog`]; made by [`EmbeddedLog::lane`].
 #[derive(Debug)]
@@ -223,6 +223,20 @@ impl Log for EmbeddedLane {
             true => self.log.last_stable(at),
             false => self.log.high_watermark(at),
         }
+    }
+
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        let broker = self.log.broker();
+        of.iter().map(|at| Ok(broker.partition(*at)?.last_stable())).collect()
+    }
+
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError> {
+        let broker = self.log.broker();
+        of.iter().map(|at| Ok(broker.partition(*at)?.first_since(time))).collect()
     }
 
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {

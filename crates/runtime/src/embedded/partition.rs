@@ -140,6 +140,18 @@ impl PartitionLog {
         Err(Restoring { position: NextOffset(offset), at_end: true })
     }
 
+    /// The first record that a `read_committed` reader sees of those that were appended at `time` or later.
+    pub(super) fn first_since(&self, time: Millis) -> Option<NextOffset> {
+        let mut from = self.earliest();
+        while let Ok((offset, stored)) = self.next_visible(from) {
+            if stored.append_time >= time {
+                return Some(NextOffset(offset.0));
+            }
+            from = offset.next();
+        }
+        None
+    }
+
     fn entry(&self, offset: u64) -> Option<&Entry> {
         usize::try_from(offset.checked_sub(self.start)?).ok().and_then(|at| self.entries.get(at))
     }

@@ -125,6 +125,11 @@ impl Input {
         self.has_offset() && (self.committed.is_some() || is_running)
     }
 
+    /// Whether committing its offset again, as it is, shows that the lane owns it.
+    pub(super) fn can_prove(&self) -> bool {
+        self.has_offset() && self.committed.is_some() && !self.has_moved()
+    }
+
     /// False while an offset of this input says nothing that may be committed: nobody knows what was read.
     pub(super) fn has_offset(&self) -> bool {
         !matches!(self.held, Some(Held { why: Hold::NoOffset { .. }, .. }))

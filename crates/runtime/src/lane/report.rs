@@ -3,6 +3,7 @@
 use super::restore::Restoration;
 use crate::log::{BatchLimits, Fence, LogError};
 use crate::record::{Millis, Named, NextOffset, Offset, TopicPartition, TopicTable};
+use crate::snapshot::Snapshot;
 use std::fmt;
 
 /// The order in which a lane reads its partitions.
@@ -38,6 +39,7 @@ pub struct Kept<T> {
     pub(super) now: Millis,
     /// What of its state is still to be read back.
     pub(super) restoration: Option<Restoration>,
+    pub(super) snapshot: Option<Box<dyn Snapshot>>,
 }
 
 /// A task of a lane that is being put together.
@@ -45,6 +47,9 @@ pub struct Kept<T> {
 pub enum Seat<T> {
     /// Empty as made: to be restored.
     New(T),
+    /// As `New`, with the place of its snapshot: it is restored from there, if what is there may be used, and what it
+    /// commits is copied there.
+    Cached(T, Box<dyn Snapshot>),
     /// With the state that it has: restored no further than it has to be.
     Kept(Kept<T>),
 }
@@ -118,6 +123,8 @@ pub enum LaneError {
     Fenced(Fence),
     /// The outcome of a commit can't be told from the offsets: drop this lane, make a new one, restore it.
     MustRestore,
+    /// A snapshot could not be read to its end: drop this lane, make a new one, restore it. The snapshot is discarded.
+    HalfRestored,
     /// [`Lane::restore`](super::Lane::restore) met a transaction that is still open; call it again after a while.
     RestoreHeld {
         /// The changelog partition.
@@ -173,6 +180,9 @@ impl fmt::Display for Words<'_> {
             LaneError::Fenced(Fence::Group) => f.write_str("fenced by the group"),
             LaneError::MustRestore => {
                 f.write_str("the outcome of a commit is unknown, and offsets don't tell it: restore")
+            }
+            LaneError::HalfRestored => {
+                f.write_str("a snapshot could not be read to its end: restore without it")
             }
             LaneError::RestoreHeld { at, position, target } => {
                 write!(f, "restore of {} waits at {} of {}", name(at), position.0, target.0)

@@ -1,10 +1,13 @@
 //! Reading state back, in slices, while the tasks that have theirs go on.
 
+mod cached;
+
 use super::held::Hold;
 use super::read::hold;
-use super::{Lane, LaneError, Restored, State};
+use super::{Death, Lane, LaneError, Phase, Restored, State};
 use crate::log::{Log, LogError};
 use crate::record::{NextOffset, Offset, TopicPartition};
+use crate::snapshot::{Copied, Snapshot};
 use crate::task::Task;
 use std::collections::VecDeque;
 
@@ -16,10 +19,32 @@ pub(super) struct Changelog {
     pub(super) target: NextOffset,
 }
 
+/// What a task's state is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    /// It is not known yet whether the snapshot may be used.
+    Undecided,
+    /// The snapshot, which reaches to these positions.
+    Snapshot(Vec<NextOffset>),
+    Changelogs,
+}
+
+/// How many records of state came from where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// From snapshots.
+    pub snapshots: u64,
+    /// From changelogs.
+    pub changelogs: u64,
+}
+
 /// A task that is not restored yet.
 #[derive(Debug)]
 pub(super) struct Restoration {
     pub(super) task: usize,
+    source: Source,
+    /// Where the changelogs that are read are read to.
+    reached: Vec<(TopicPartition, NextOffset)>,
     /// What is left, in the order it is to be read.
     pub(super) changelogs: VecDeque<Changelog>,
     /// An open transaction hid the rest when it was last asked.
@@ -48,7 +73,26 @@ impl Restoration {
             let (position, target) = (log.earliest(at)?, log.high_watermark(at)?);
             changelogs.push_back(Changelog { at, position, target });
         }
-        Ok(Restoration { task: 0, changelogs, stuck: false, found: None })
+        let (source, reached) = (Source::Changelogs, Vec::new());
+        Ok(Restoration { task: 0, source, reached, changelogs, stuck: false, found: None })
+    }
+
+    /// Of a task with that snapshot.
+    pub(super) fn with_snapshot(self, snapshot: &mut dyn Snapshot) -> Self {
+        if self.is_empty() {
+            // Whatever stands there, the changelogs hold nothing.
+            snapshot.begin();
+            let ends: Vec<_> =
+                self.changelogs.iter().map(|changelog| (changelog.at, changelog.position)).collect();
+            snapshot.mark(&ends);
+            return self;
+        }
+        Restoration { source: Source::Undecided, ..self }
+    }
+
+    /// None, if there is nothing to be read.
+    pub(super) fn unless_empty(self) -> Option<Self> {
+        Some(self).filter(|restoration| !restoration.is_empty())
     }
 
     /// Of the task with that place.
@@ -56,7 +100,13 @@ impl Restoration {
         Restoration { task, ..self }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// What is to be read of the changelogs, and from where.
+    fn to_read(&self) -> impl Iterator<Item = (TopicPartition, NextOffset)> {
+        let unread = self.changelogs.iter().filter(|changelog| changelog.position < changelog.target);
+        unread.map(|changelog| (changelog.at, changelog.position))
+    }
+
+    fn is_empty(&self) -> bool {
         self.changelogs.iter().all(|changelog| changelog.position >= changelog.target)
     }
 }
@@ -101,12 +151,14 @@ impl<L: Log, T: Task> Lane<L, T> {
     /// [`step`](Lane::step); the owner calls the two in turn. One task after the other is restored; one whose changelog
     /// is hidden by an open transaction lets the others go first.
     ///
+    /// A task with a [snapshot](crate::snapshot) is restored from there first, if it may be used.
+    ///
     /// A changelog is read to the high watermark that a `read_uncommitted` reader saw when the lane was made, but
     /// its records are read committed. A task with a record that can't be read does nothing for the life of the lane:
     /// its partitions are [held](Lane::held).
     ///
     /// # Errors
-    /// [`LaneError::Log`]: call it again.
+    /// [`LaneError::Log`]: call it again. [`LaneError::HalfRestored`].
     pub fn restore_some(&mut self) -> Result<Restored, LaneError> {
         let restored = self.restore_next()?;
         self.log.set_hurry(restored == Restored::More);
@@ -114,10 +166,16 @@ impl<L: Log, T: Task> Lane<L, T> {
     }
 
     fn restore_next(&mut self) -> Result<Restored, LaneError> {
+        if self.phase == Phase::Dead(Death::HalfRestored) {
+            return Err(LaneError::HalfRestored);
+        }
         let Some(mut restoration) = self.restoring.pop_front() else {
             return Ok(Restored::Done);
         };
         let task = restoration.task;
+        if restoration.source != Source::Changelogs {
+            return self.restore_from_snapshot(restoration);
+        }
         let Some(changelog) = restoration.changelogs.front_mut() else {
             return self.restored(&restoration);
         };
@@ -138,6 +196,7 @@ impl<L: Log, T: Task> Lane<L, T> {
         }
         match slice {
             Slice::Done => {
+                restoration.reached.push((at, position));
                 restoration.changelogs.pop_front();
                 self.restoring.push_front(restoration);
             }
@@ -178,11 +237,17 @@ impl<L: Log, T: Task> Lane<L, T> {
             }
             Err(error) => return Err(error),
         };
+        let slot = &mut self.slots[task];
         for record in self.batch.iter() {
-            if let Err(unreadable) = self.slots[task].task.restore(&record) {
+            if let Err(unreadable) = slot.task.restore(&record) {
                 return Ok(Slice::Unreadable(record.offset, unreadable.reason));
             }
+            if let Some(snapshot) = &mut slot.snapshot {
+                let (append_time, key, value) = (Some(record.append_time), record.key, record.value);
+                snapshot.append(&Copied { at, append_time, key, value });
+            }
         }
+        self.origins.changelogs += self.batch.len() as u64;
         changelog.position = read.position;
         Ok(match read.position {
             position if position >= target => Slice::Done,
@@ -206,6 +271,10 @@ impl<L: Log, T: Task> Lane<L, T> {
                 }
             }
         }
+        // What was read stays as it is, whoever writes on.
+        if let Some(snapshot) = &mut self.slots[task].snapshot {
+            snapshot.mark(&restoration.reached);
+        }
         // With no offset to commit nothing would fence it, and there is nothing that it could do.
         self.slots[task].state = state;
         Ok(if self.restoring.is_empty() { Restored::Done } else { Restored::More })
@@ -216,6 +285,12 @@ impl<L: Log, T: Task> Lane<L, T> {
         for input in self.inputs.iter_mut().filter(|input| input.task == task) {
             input.hold(Hold::Unrestorable { changelog, offset, reason: reason.to_owned() });
         }
+    }
+
+    /// How many records of state came from where, since the lane was made.
+    #[must_use]
+    pub fn origins(&self) -> Origins {
+        self.origins
     }
 
     /// True if no task waits for its state any more.
@@ -246,6 +321,9 @@ impl<L: Log, T: Task> Lane<L, T> {
             }
         }
         self.log.set_hurry(!self.restoring.is_empty());
+        let next = self.restoring.iter().filter(|restoration| restoration.source == Source::Changelogs);
+        let next: Vec<_> = next.flat_map(Restoration::to_read).collect();
+        self.log.restore_soon(&next);
         Ok(())
     }
 }

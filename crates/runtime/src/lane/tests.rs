@@ -6,6 +6,7 @@ mod held;
 mod hooked;
 mod reassign;
 mod restoring;
+mod snapshots;
 mod tails;
 mod toy;
 

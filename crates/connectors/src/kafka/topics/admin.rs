@@ -48,6 +48,15 @@ impl TopicAdmin {
         self.inspector.trouble(what, &KafkaError::AdminOp(code))
     }
 
+    /// The id of the cluster, which its brokers were given when they were set up.
+    ///
+    /// # Errors
+    /// [`AskError::Unreachable`] if no broker says it in time.
+    pub fn cluster_id(&self) -> Result<String, AskError> {
+        let id = self.client.inner().fetch_cluster_id(self.timeout);
+        id.ok_or_else(|| self.trouble("id of the cluster", Code::OperationTimedOut))
+    }
+
     /// What these topics are; those that don't exist are missing from the answer.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 use crate::embedded::EmbeddedLane;
 use crate::log::{Batch, BatchLimits, CommitOutcome, End, Log, LogError, Reassignment, Restoring};
 use crate::outbox::Outbox;
-use crate::record::{NextOffset, TopicPartition};
+use crate::record::{Millis, NextOffset, TopicPartition};
 
 /// The embedded log with something happening in between.
 pub(super) struct Hooked<F> {
@@ -46,6 +46,18 @@ impl<F: FnMut(TopicPartition)> Log for Hooked<F> {
 
     fn release(&mut self, at: TopicPartition) -> Result<(), LogError> {
         self.inner.release(at)
+    }
+
+    fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
+        self.inner.decided(of)
+    }
+
+    fn first_since(
+        &mut self,
+        of: &[TopicPartition],
+        time: Millis,
+    ) -> Result<Vec<Option<NextOffset>>, LogError> {
+        self.inner.first_since(of, time)
     }
 
     fn ends(&mut self, of: &[TopicPartition]) -> Result<Vec<End>, LogError> {
