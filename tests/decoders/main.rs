@@ -56,7 +56,7 @@ mod tests {
         target.prepare();
         let seeds = (target.seeds)();
         seeds.iter().for_each(|seed| target.run(seed));
-        let config = Config { cases: 1_500, failure_persistence: None, ..Config::default() };
+        let config = Config { cases: 1_000, failure_persistence: None, ..Config::default() };
         TestRunner::new(config.clone())
             .run(&(any::<Index>(), changes()), |(seed, changes)| {
                 let mut input = seed.get(&seeds).clone();

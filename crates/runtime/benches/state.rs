@@ -3,6 +3,7 @@
 //! `undo/*` compares ways to keep the committed value of a touched key, on a value like a profile: 40 small
 //! lists, encoded about 0.9 KB. One iteration is one step that touches 1,000 of 20,000 keys and commits.
 
+use catchment_runtime::state::StateFormat;
 use catchment_runtime::{Dedup, Stored, Table, Unreadable};
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
@@ -23,7 +24,7 @@ impl Profile {
 }
 
 impl Stored for Profile {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, _: StateFormat, out: &mut Vec<u8>) {
         out.push(1);
         for list in &self.lists {
             out.push(u8::try_from(list.len()).unwrap_or(u8::MAX));
@@ -127,7 +128,7 @@ type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
 fn encoded(profile: &Profile) -> Vec<u8> {
     let mut out = Vec::new();
-    profile.encode(&mut out);
+    profile.encode(StateFormat::FIRST, &mut out);
     out
 }
 

@@ -28,6 +28,6 @@ pub use outbox::{OutRecord, Outbox};
 pub use record::{
     Headers, Millis, NextOffset, Offset, Partition, Record, TopicId, TopicPartition, TopicTable,
 };
-pub use state::{Dedup, Stored, Table, TimerIndex};
+pub use state::{Dedup, StateFormat, Stored, Table, TimerIndex};
 pub use task::{Readiness, Step, Task, Unreadable};
 pub use watermark::Watermarks;

@@ -29,7 +29,7 @@ pub use fault::{ConfigError, ConfigErrors};
 pub use reference::markdown;
 pub use settings::{
     Admin, Batch, Clock, Commit, Config, Dedup, Format, Identity, Kafka, Lanes, Log, LogFormat, LogLevel,
-    Mapping, Profiles, Publish, Registry, Source, Timers, Tombstone, Topics, Traces,
+    Mapping, Profiles, Publish, Registry, Source, State, Timers, Tombstone, Topics, Traces,
 };
 pub use units::{NotAQuantity, Size, Span};
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::keys::{Kind, Rule, choices, sections};
 use super::units::{Size, Span};
+use catchment_pipeline::profile::{DEFAULT_FORMAT, NEWEST_FORMAT};
 
 choices! {
     /// What time it is for timers, windows and quiet hours.
@@ -179,6 +180,8 @@ sections! {
         batch: Batch = Batch { max_records: 30_000, max_bytes: Size(16 << 20) } => Kind::Section(Batch::KEYS),
         /// How repeated deliveries of one event are recognised.
         dedup: Dedup = Dedup { window: Span::hours(48), max_entries: 1_000_000 } => Kind::Section(Dedup::KEYS),
+        /// In which form state is stored.
+        state: State = State { format: u16::from(DEFAULT_FORMAT.0) } => Kind::Section(State::KEYS),
         /// How decisions wait.
         timers: Timers = Timers { grace: Span::of_millis(5_000) } => Kind::Section(Timers::KEYS),
         /// How profiles are published.
@@ -253,6 +256,13 @@ sections! {
         /// Most event ids remembered in a partition; beyond, the oldest are forgotten early. An id takes about 24
         /// bytes.
         max_entries: u64 = 1_000_000 => Kind::Integer { least: 1, most: 1_000_000_000 },
+    }
+
+    /// In which form state is stored.
+    State {
+        /// Versions in which stored records are written. Every release reads all that earlier ones wrote, and its default is
+        /// what the release before it can read, so that one can go back. To be raised, on every process, once nobody wants to.
+        format: u16 = u16::from(DEFAULT_FORMAT.0) => Kind::Integer { least: 1, most: NEWEST_FORMAT.0 as u64 },
     }
 
     /// How decisions wait.

@@ -1,16 +1,19 @@
 //! A map of stored forms, of which those in use are decoded, and which knows what changed since the last commit.
 
+use super::StateFormat;
 use crate::task::Unreadable;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::hash::Hash;
 
-/// A value with a stored form. The first byte of the form is its version (see [`super::versioned`]).
+/// A value with a stored form. The form says its version, with its first byte (see [`super::Versions`]) or with the id of its
+/// schema before it.
 pub trait Stored: Sized {
-    /// Writes the stored form, which is never empty, to the end of the buffer.
-    fn encode(&self, out: &mut Vec<u8>);
+    /// Writes the stored form, in the version that belongs to `format` and never empty, to the end of the buffer.
+    fn encode(&self, format: StateFormat, out: &mut Vec<u8>);
 
-    /// Reads a stored form. `decode(encode(v))` must equal `v`: an abort relies on it.
+    /// Reads a stored form of any version. `decode(encode(v))` must equal `v`: a value that is not in use is kept encoded.
+    /// So under a format that can't hold a part of a value, the task must not make that part.
     ///
     /// # Errors
     /// Bytes that are no stored form, or of a version that is not known.
@@ -40,6 +43,7 @@ pub const DEFAULT_DECODED: usize = 4 << 20;
 /// asked for.
 #[derive(Clone, Debug)]
 pub struct Table<K, V> {
+    format: StateFormat,
     map: FxHashMap<K, Entry<V>>,
     /// Keys touched since the last commit, in order of first touch.
     touched: Vec<K>,
@@ -146,6 +150,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
     #[must_use]
     pub fn with_decoded(limit: usize) -> Self {
         Table {
+            format: StateFormat::FIRST,
             map: FxHashMap::default(),
             touched: Vec::new(),
             step: 1,
@@ -154,6 +159,12 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             ends: Vec::new(),
             decoded: Decoded { limit, bytes: 0, order: VecDeque::new() },
         }
+    }
+
+    /// The same table, which writes its values in this format. For a table without values.
+    #[must_use]
+    pub fn in_format(self, format: StateFormat) -> Self {
+        Table { format, ..self }
     }
 
     /// The value of a key.
@@ -271,7 +282,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             let entry = self.map.get(key);
             let value = entry.and_then(Entry::value);
             if let Some(value) = value {
-                value.encode(&mut self.forms);
+                value.encode(self.format, &mut self.forms);
             }
             self.ends.push(self.forms.len());
             let form = value.is_some().then(|| &self.forms[start..]);

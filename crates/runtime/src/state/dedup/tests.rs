@@ -79,7 +79,7 @@ fn the_oldest_bucket_goes_early_at_the_limit_and_is_counted() {
 /// What the step writes to the changelog.
 fn records(dedup: &Dedup) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
-    dedup.encode_step(|record| records.push(record.to_vec()));
+    dedup.encode_step(StateFormat::FIRST, |record| records.push(record.to_vec()));
     records
 }
 
