@@ -4,6 +4,7 @@
 //! [`Task::aborted`](crate::Task::aborted).
 
 mod dedup;
+mod shards;
 mod table;
 mod timers;
 

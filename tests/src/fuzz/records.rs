@@ -99,7 +99,7 @@ fn stored(input: &[u8]) {
 
 /// A record of deduplication, whatever it says.
 fn restored_ids(record: &[u8]) {
-    for limit in [1, 100, 1_000_000] {
+    for limit in [1, 1_000_000] {
         let mut dedup = Dedup::new(WINDOW, limit);
         if dedup.restore(record).is_ok() {
             assert!(dedup.len() <= limit.min(record.len() / 16), "{} ids", dedup.len());

@@ -1,12 +1,13 @@
 //! Which event ids were seen lately.
 
+mod ids;
 mod record;
 
 use super::StateFormat;
 use crate::record::Millis;
 use crate::task::Unreadable;
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use ids::Ids;
+use std::collections::VecDeque;
 
 /// Buckets that a window is cut into.
 const BUCKETS: i64 = 8;
@@ -28,7 +29,7 @@ const ID: usize = 16;
 /// has reached an eighth of the limit is closed and another one of the same time begun, so that a burst costs an eighth
 /// of what is remembered, and not all of it.
 ///
-/// Memory is one hash set per bucket, about 19 to 39 bytes an id. One set for all ids would make a look-up one probe
+/// Memory is one set of hashes per bucket, about 19 to 39 bytes an id. One set for all ids would make a look-up one probe
 /// instead of nine, but expiry would have to take out the ids of a bucket one by one, millions at once on a large
 /// partition; so a bucket goes as a whole, for the price of one deallocation. A new id among 1.6 million costs
 /// about 0.15 µs (`benches/state.rs`).
@@ -51,8 +52,6 @@ struct Bucket {
     number: i64,
     ids: Ids,
 }
-
-type Ids = HashSet<[u8; ID], BuildHasherDefault<First8>>;
 
 /// What the step did, and what it was before.
 #[derive(Clone, Debug, Default)]
@@ -126,7 +125,7 @@ impl Dedup {
         if self.buckets.back().is_none_or(|bucket| bucket.number != number || bucket.ids.len() >= part) {
             // As large as the one before, so that a bucket in steady state grows once and not by doubling.
             let expected = self.buckets.back().map_or(0, |bucket| bucket.ids.len());
-            let ids = Ids::with_capacity_and_hasher(expected.min(self.limit), BuildHasherDefault::default());
+            let ids = Ids::expecting(expected.min(self.limit));
             self.buckets.push_back(Bucket { number, ids });
         }
         if let Some(bucket) = self.buckets.back_mut() {
@@ -220,25 +219,6 @@ impl Dedup {
             }
         }
     }
-}
-
-/// The ids are hashes already: their first 8 bytes are as good as any hash of them.
-#[derive(Clone, Copy, Debug, Default)]
-struct First8(u64);
-
-impl Hasher for First8 {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_ne_bytes(*first);
-        }
-    }
-
-    // An array hashes its length too, which says nothing here.
-    fn write_usize(&mut self, _: usize) {}
 }
 
 #[cfg(test)]

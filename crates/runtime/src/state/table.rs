@@ -1,8 +1,8 @@
 //! A map of stored forms, of which those in use are decoded, and which knows what changed since the last commit.
 
 use super::StateFormat;
+use super::shards::Shards;
 use crate::task::Unreadable;
-use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::hash::Hash;
 
@@ -44,7 +44,7 @@ pub const DEFAULT_DECODED: usize = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct Table<K, V> {
     format: StateFormat,
-    map: FxHashMap<K, Entry<V>>,
+    map: Shards<K, Entry<V>>,
     /// Keys touched since the last commit, in order of first touch.
     touched: Vec<K>,
     /// Number of the step: an entry with an older one was not touched in this step.
@@ -151,7 +151,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
     pub fn with_decoded(limit: usize) -> Self {
         Table {
             format: StateFormat::FIRST,
-            map: FxHashMap::default(),
+            map: Shards::new(),
             touched: Vec::new(),
             step: 1,
             live: 0,
@@ -212,7 +212,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> Result<&mut V, Unreadable> {
         self.ends.clear();
         let Table { map, live, decoded, step, touched, .. } = self;
-        let entry = map.entry(key).or_insert_with(|| Entry::new(Vec::new(), Now::Removed));
+        let entry = map.get_or_insert_with(key, || Entry::new(Vec::new(), Now::Removed));
         if matches!(entry.now, Now::Removed) {
             *live += 1;
             decoded.set(entry, key, make());
@@ -226,7 +226,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
     /// Sets the value of a key.
     pub fn insert(&mut self, key: K, value: V) {
         self.ends.clear();
-        let entry = self.map.entry(key).or_insert_with(|| Entry::new(Vec::new(), Now::Removed));
+        let entry = self.map.get_or_insert_with(key, || Entry::new(Vec::new(), Now::Removed));
         self.live += usize::from(matches!(entry.now, Now::Removed));
         self.decoded.set(entry, key, value);
         touch(entry, key, self.step, &mut self.touched);
@@ -369,7 +369,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             return Ok(());
         };
         V::check(form)?;
-        let entry = self.map.entry(key).or_insert_with(|| {
+        let entry = self.map.get_or_insert_with(key, || {
             self.live += 1;
             Entry::new(Vec::new(), Now::Stored)
         });
@@ -387,8 +387,10 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
         K: Ord,
         V: Clone,
     {
-        #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
-        let all = self.map.iter().filter_map(|(key, entry)| Some(copied(entry)?.map(|value| (*key, value))));
+        let all = self
+            .map
+            .iter_unordered()
+            .filter_map(|(key, entry)| Some(copied(entry)?.map(|value| (*key, value))));
         let mut all = all.collect::<Result<Vec<(K, V)>, Unreadable>>()?;
         all.sort_unstable_by_key(|(key, _)| *key);
         Ok(all)

@@ -15,7 +15,7 @@ type Contents = (Vec<(i64, Vec<[u8; ID]>)>, usize, u64);
 /// All that can be seen of it: every id with its bucket, and the counts.
 fn contents(dedup: &Dedup) -> Contents {
     let buckets = dedup.buckets.iter().map(|bucket| {
-        let mut ids: Vec<_> = bucket.ids.clone().into_iter().collect();
+        let mut ids: Vec<_> = bucket.ids.to_vec();
         ids.sort_unstable();
         (bucket.number, ids)
     });
