@@ -68,7 +68,7 @@ impl Inspect for ProfileTask {
         }
         for (key, ledger) in self.ledgers().sorted().unwrap() {
             let mut bytes = Vec::new();
-            ledger.encode(&mut bytes);
+            ledger.encode(catchment_runtime::StateFormat::FIRST, &mut bytes);
             if !ledger.0.is_empty() {
                 held.push(format!("ledger of {key:?}: {:?} {bytes:?}", ledger.0));
             }

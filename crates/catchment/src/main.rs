@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: catchment::Allocator = catchment::Allocator;
+
 fn main() -> ExitCode {
     catchment::main()
 }

@@ -8,6 +8,7 @@ use catchment_pipeline::ingest::{Format, Mapping, SourceSpec, Tombstone};
 use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
 use catchment_pipeline::topology::{Clash, Shape, Topology};
 use catchment_runtime::BatchLimits;
+use catchment_runtime::state::StateFormat;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -113,6 +114,7 @@ pub(crate) fn profile(
         triggers: topology.triggers,
         decisions: topology.decisions,
         schemas,
+        state_format: StateFormat(u8::try_from(config.state.format)?),
         dedup_key: secret.derived(DEDUP_PURPOSE),
         dedup_window: u64::try_from(config.dedup.window.millis())?,
         dedup_limit: usize::try_from(config.dedup.max_entries)?,

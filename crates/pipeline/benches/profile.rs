@@ -13,7 +13,7 @@ use catchment_contracts::{
 };
 use catchment_domain::model::{Model, ModelFile};
 use catchment_domain::{IdentifierType as Kind, KeySecret, Profile};
-use catchment_pipeline::profile::{ProfileTask, Publish, Shared, SharedSettings, event};
+use catchment_pipeline::profile::{NEWEST_FORMAT, ProfileTask, Publish, Shared, SharedSettings, event};
 use catchment_pipeline::topology::{Shape, Topology};
 use catchment_runtime::snapshot::format::{
     BlockReader, Chain, Entry, Kind as BlockKind, entries, write_block, write_entry, write_preamble,
@@ -188,6 +188,7 @@ fn task(publish: Publish) -> ProfileTask {
             triggers: topology.triggers,
             decisions: topology.decisions,
             schemas: SchemaIds::builtin(),
+            state_format: NEWEST_FORMAT,
             dedup_key: [7; 32],
             dedup_window: 172_800_000,
             timer_grace: 5_000,

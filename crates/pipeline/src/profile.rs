@@ -13,5 +13,5 @@ mod tests;
 
 pub use convert::event;
 pub use fold::{Shared, SharedSettings};
-pub use stored::{Customer, StoredLedger};
+pub use stored::{Customer, DEFAULT_FORMAT, NEWEST_FORMAT, StoredLedger};
 pub use task::{ProfileEffect, ProfileTask, Publish, Tally};

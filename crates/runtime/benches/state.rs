@@ -1,9 +1,10 @@
-//! What it costs to be able to undo a step, and what a deduplication look-up costs.
+//! What it costs to be able to undo a step, what a deduplication look-up costs, and what timers that are not due cost.
 //!
 //! `undo/*` compares ways to keep the committed value of a touched key, on a value like a profile: 40 small
 //! lists, encoded about 0.9 KB. One iteration is one step that touches 1,000 of 20,000 keys and commits.
 
-use catchment_runtime::{Dedup, Stored, Table, Unreadable};
+use catchment_runtime::state::StateFormat;
+use catchment_runtime::{Dedup, Stored, Table, TimerIndex, Unreadable};
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -23,7 +24,7 @@ impl Profile {
 }
 
 impl Stored for Profile {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, _: StateFormat, out: &mut Vec<u8>) {
         out.push(1);
         for list in &self.lists {
             out.push(u8::try_from(list.len()).unwrap_or(u8::MAX));
@@ -127,7 +128,7 @@ type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
 fn encoded(profile: &Profile) -> Vec<u8> {
     let mut out = Vec::new();
-    profile.encode(&mut out);
+    profile.encode(StateFormat::FIRST, &mut out);
     out
 }
 
@@ -178,5 +179,44 @@ fn dedup(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, undo, dedup);
+/// A step of 1,000 events, of which ten set a timer, ten cancel one, and nothing is due.
+fn timers(c: &mut Criterion) {
+    let mut group = c.benchmark_group("timers");
+    for pending in [0, 10_000, 1_000_000] {
+        let mut timers = pending_timers(pending);
+        let mut next = pending;
+        group.bench_function(format!("step_with_{pending}_pending"), |b| {
+            b.iter(|| {
+                for _ in 0..10 {
+                    next += 1;
+                    timers.set(due(next), id(next), next);
+                    timers.cancel(due(next), id(next), next);
+                }
+                for _ in 0..1_000 {
+                    black_box(timers.next_due());
+                }
+                timers.commit();
+            });
+        });
+    }
+    group.sample_size(10);
+    group.bench_function("restore_1_000_000", |b| b.iter(|| black_box(pending_timers(1_000_000))));
+    group.finish();
+}
+
+fn due(number: u64) -> i64 {
+    i64::try_from(number.wrapping_mul(2_654_435_761) % 1_000_000_000).unwrap_or(0)
+}
+
+/// As a restore makes them: in the order of their nodes, which is none of theirs.
+fn pending_timers(count: u64) -> TimerIndex<[u8; 16]> {
+    let mut timers = TimerIndex::new();
+    for number in 0..count {
+        timers.set(due(number), id(number), number);
+        timers.commit();
+    }
+    timers
+}
+
+criterion_group!(benches, undo, dedup, timers);
 criterion_main!(benches);

@@ -31,6 +31,6 @@ pub use record::{
     Headers, Millis, NextOffset, Offset, Partition, Record, TopicId, TopicPartition, TopicTable,
 };
 pub use snapshot::Snapshot;
-pub use state::{Dedup, Stored, Table, TimerIndex};
+pub use state::{Dedup, StateFormat, Stored, Table, TimerIndex};
 pub use task::{Readiness, Step, Task, Unreadable};
 pub use watermark::Watermarks;

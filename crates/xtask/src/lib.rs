@@ -1,11 +1,13 @@
 //! What a contributor runs: `cargo xtask test`, `cargo xtask lint`, `cargo xtask services`,
-//! `cargo xtask sim`, `cargo xtask codegen`, `cargo xtask docs`. As a library it is what tests start services of their own with, [`services`], and clients of
+//! `cargo xtask sim`, `cargo xtask codegen`, `cargo xtask docs`, `cargo xtask fuzz`. As a library it is what tests start
+//! services of their own with, [`services`], and clients of
 //! other projects, [`interop`].
 
 mod check;
 mod client;
 mod codegen;
 mod docs;
+mod fuzz;
 pub mod interop;
 mod lint;
 pub mod services;
@@ -31,6 +33,8 @@ cargo xtask COMMAND
                      happens in it; 300 seeds are part of test
   codegen [--check]  write the Rust records from the schemas, or say which are stale
   docs [--check]     write the pages that are generated from code, or say which are stale
+  fuzz [TARGET] [--seconds N]
+                     one decoder, or all, under the fuzzer for 60 s each; needs cargo-fuzz
 ";
 
 /// Does what the command line says.
@@ -54,6 +58,10 @@ pub fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::run(&root, true).map(|()| ExitCode::SUCCESS),
         ["docs"] => docs::run(&root, false).map(|()| ExitCode::SUCCESS),
         ["docs", "--check"] => docs::run(&root, true).map(|()| ExitCode::SUCCESS),
+        ["fuzz", arguments @ ..] => match fuzz::Fuzz::parse(arguments) {
+            Some(fuzz) => fuzz.run(&root),
+            None => say(USAGE).map(|()| ExitCode::from(2)),
+        },
         ["help" | "--help" | "-h"] => say(USAGE).map(|()| ExitCode::SUCCESS),
         _ => say(USAGE).map(|()| ExitCode::from(2)),
     });

@@ -29,7 +29,7 @@ pub use fault::{ConfigError, ConfigErrors};
 pub use reference::markdown;
 pub use settings::{
     Admin, Batch, Clock, Commit, Config, Dedup, Format, Identity, Kafka, Lanes, Log, LogFormat, LogLevel,
-    Mapping, Profiles, Publish, Registry, Source, Timers, Tombstone, Topics, Traces,
+    Mapping, Profiles, Publish, Registry, Source, State, Timers, Tombstone, Topics, Traces,
 };
 pub use units::{NotAQuantity, Size, Span};
 
@@ -39,7 +39,21 @@ pub use units::{NotAQuantity, Size, Span};
 /// # Errors
 /// Everything that is wrong with the file and the overrides, as far as one reading can tell.
 pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigErrors> {
-    let mut document = Document::read(path)?;
+    let config = read(path, Document::read(path)?, env)?;
+    config.secret()?;
+    Ok(config)
+}
+
+/// As [`load`], of a document that was read already, and without a look at the files that it names. `path` is where
+/// the document comes from.
+///
+/// # Errors
+/// As [`load`].
+pub fn read(
+    path: &Path,
+    mut document: Document,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigErrors> {
     let mut findings = Vec::new();
     environment::apply(&mut document, Config::KEYS, env, &mut findings);
     check::check(&mut document, Config::KEYS, &mut findings);
@@ -50,7 +64,6 @@ pub fn load(path: &Path, env: impl IntoIterator<Item = (String, String)>) -> Res
         (None, None) => Err(ConfigError::of_file(path, "can't be read").into()),
         (Some(mut config), None) => {
             config.resolve(path.parent().unwrap_or(Path::new("")));
-            config.secret()?;
             Ok(config)
         }
     }

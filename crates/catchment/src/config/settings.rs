@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::keys::{Kind, Rule, choices, sections};
 use super::units::{Size, Span};
+use catchment_pipeline::profile::{DEFAULT_FORMAT, NEWEST_FORMAT};
 
 choices! {
     /// What time it is for timers, windows and quiet hours.
@@ -206,7 +207,7 @@ sections! {
         /// Where traces go.
         traces: Traces = Traces { endpoint: None, one_in: 0 } => Kind::Section(Traces::KEYS),
         /// Where state is kept that a restart is to find. Truth stays in Kafka: what is lost here costs time alone.
-        state: State = State { dir: None, snapshot_interval: Span::of_millis(30_000) } => Kind::Section(State::KEYS),
+        state: State = State { dir: None, snapshot_interval: Span::of_millis(30_000), format: u16::from(DEFAULT_FORMAT.0) } => Kind::Section(State::KEYS),
         /// What is logged, and how. The flags `--log-level` and `--log-format` have the last word.
         log: Log = Log { level: LogLevel::Info, format: LogFormat::Human } => Kind::Section(Log::KEYS),
     }
@@ -287,6 +288,9 @@ sections! {
         /// How often a snapshot is marked: what was committed since the last mark is read from the changelogs after a
         /// crash.
         snapshot_interval: Span = Span::of_millis(30_000) => Kind::Span { least: Span::of_millis(1_000), most: Span::hours(1) },
+        /// Versions in which stored records are written. Every release reads all that earlier ones wrote, and its default is
+        /// what the release before it can read, so that one can go back. To be raised, on every process, once nobody wants to.
+        format: u16 = u16::from(DEFAULT_FORMAT.0) => Kind::Integer { least: 1, most: NEWEST_FORMAT.0 as u64 },
     }
 
     /// How many lanes a process runs of each role.

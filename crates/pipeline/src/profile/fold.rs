@@ -6,6 +6,7 @@ use catchment_domain::model::Model;
 use catchment_domain::profile::Text;
 use catchment_domain::{Event, Millis, Profile};
 use catchment_runtime::TopicId;
+use catchment_runtime::state::StateFormat;
 use smallvec::SmallVec;
 
 /// What all profile tasks of a process share.
@@ -36,6 +37,8 @@ pub struct SharedSettings {
     pub decisions: TopicId,
     /// Ids of our contracts.
     pub schemas: SchemaIds,
+    /// Which versions of stored records are written.
+    pub state_format: StateFormat,
     /// Key that event ids are hashed with: clients choose them, and must not be able to choose where their hashes fall
     /// or whether an id was seen. Derived from the deployment's secret.
     pub dedup_key: [u8; 32],

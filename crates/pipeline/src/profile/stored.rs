@@ -1,80 +1,70 @@
-//! What the state holds, in the form it is stored in.
+//! What the state holds, in the form it is stored in: a file for each stored record.
+//!
+//! | format (`state.format`) | customer | ledger | ids of events | first written by |
+//! |---|---|---|---|---|
+//! | 1 | schema `customer_profile` | 1 | 1 | 0.1.0 |
+//!
+//! A release reads every version that an earlier one wrote, and writes the version that belongs to the configured format.
+//! So a new version of a record is added in two steps: the release that brings it reads it and, told by `state.format`,
+//! writes it; the next one makes that format the default. Between the two, an operator can go back.
 
-use super::convert;
-use catchment_contracts::NodeState;
-use catchment_domain::campaign::Ledger;
-use catchment_domain::{NodeKey, Profile};
+mod customer;
+mod ledger;
+
+pub use customer::Customer;
+pub use ledger::StoredLedger;
+
 use catchment_runtime::Unreadable;
-use catchment_runtime::state::Stored;
+use catchment_runtime::state::StateFormat;
 
-/// A node with its profile. Stored as the public record without its wire header: Avro `CustomerProfile`. The header's
-/// schema id is its version; the task checks it before it decodes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Customer {
-    /// Root of the customer.
-    pub key: NodeKey,
-    /// What is known.
-    pub profile: Profile,
-}
-
-impl Stored for Customer {
-    fn encode(&self, out: &mut Vec<u8>) {
-        convert::encode_profile(self.key, &self.profile, out);
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (key, profile) =
-            convert::decode_profile(bytes).map_err(|error| unreadable("customer profile", &error))?;
-        Ok(Customer { key, profile })
-    }
-
-    /// What tells versions apart is the wire header, which the task has checked. The rest is read when the customer is.
-    fn check(_: &[u8]) -> Result<(), Unreadable> {
-        Ok(())
-    }
-}
-
-/// Version of the stored form of a ledger: 1 = Avro `NodeState`.
-const LEDGER_VERSION: u8 = 1;
-
-/// Ledger and timers of a node. Stored as a version byte and Avro `NodeState`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StoredLedger(pub Ledger);
-
-impl StoredLedger {
-    /// A stored form, but for the timers in it: for a bug that is planted in tests, and never called else.
-    pub(super) fn without_timers(form: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        if let Ok(mut stored) = Self::decode(form) {
-            stored.0.timers.clear();
-            stored.encode(&mut bytes);
-        }
-        bytes
-    }
-}
-
-impl Stored for StoredLedger {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.push(LEDGER_VERSION);
-        convert::wire_ledger(&self.0).encode(out);
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        match bytes.split_first() {
-            Some((&LEDGER_VERSION, datum)) => {
-                let record = NodeState::decode(datum).map_err(|error| unreadable("node state", &error))?;
-                Ok(StoredLedger(convert::ledger(&record)))
-            }
-            Some((version, _)) => Err(Unreadable {
-                reason: format!(
-                    "node state of version {version}; this program reads version {LEDGER_VERSION}"
-                ),
-            }),
-            None => Err(Unreadable { reason: "node state without a version".to_owned() }),
-        }
-    }
-}
+/// The format that is written where nothing else is configured: the newest that the release before can read.
+pub const DEFAULT_FORMAT: StateFormat = StateFormat(1);
+/// The newest format that can be written.
+pub const NEWEST_FORMAT: StateFormat = StateFormat(1);
 
 pub(super) fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Unreadable {
     Unreadable { reason: format!("{what}: {error}") }
+}
+
+#[cfg(test)]
+mod testing {
+    use super::NEWEST_FORMAT;
+    use catchment_runtime::state::{StateFormat, Stored};
+    use std::fmt::Debug;
+
+    /// All formats that can be written.
+    pub(super) fn formats() -> impl Iterator<Item = StateFormat> {
+        (1..=NEWEST_FORMAT.0).map(StateFormat)
+    }
+
+    pub(super) fn encoded<T: Stored>(value: &T, format: StateFormat) -> Vec<u8> {
+        let mut form = Vec::new();
+        value.encode(format, &mut form);
+        form
+    }
+
+    /// Frozen bytes of a version: read as ever, and written as ever in the formats that it belongs to.
+    #[track_caller]
+    pub(super) fn check_frozen<T: Stored + Debug + PartialEq>(value: &T, hex: &str, written_in: &[u8]) {
+        let bytes: Vec<u8> = hex.trim().as_bytes().chunks(2).map(digits).collect();
+        assert_eq!(&T::decode(&bytes).unwrap(), value, "read differently");
+        for format in written_in {
+            let form = encoded(value, StateFormat(*format));
+            let written: String = form.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(written, hex.trim(), "written differently in format {format}");
+        }
+    }
+
+    fn digits(pair: &[u8]) -> u8 {
+        u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()
+    }
+
+    /// No part of a record is taken for the whole, nor one with more behind it.
+    #[track_caller]
+    pub(super) fn check_whole<T: Stored + Debug>(form: &[u8]) {
+        for length in 0..form.len() {
+            T::decode(&form[..length]).unwrap_err();
+        }
+        T::decode(&[form, &[0]].concat()).unwrap_err();
+    }
 }

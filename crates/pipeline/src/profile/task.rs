@@ -107,8 +107,8 @@ impl ProfileTask {
             inputs.flat_map(|((_, partitions), source)| (0..*partitions).map(move |at| (source, at)));
         ProfileTask {
             partition,
-            customers: Table::new(),
-            ledgers: Table::new(),
+            customers: Table::new().in_format(settings.state_format),
+            ledgers: Table::new().in_format(settings.state_format),
             dedup: Dedup::new(settings.dedup_window, settings.dedup_limit),
             timers: TimerIndex::new(),
             watermarks: Watermarks::new(inputs),
@@ -215,7 +215,7 @@ impl ProfileTask {
         if shared.settings.publish == Publish::Event {
             step.emit(shared.settings.profiles, self.partition, &key.0, |out| {
                 wire::write_header(out, shared.settings.schemas.customer_profile);
-                customer.encode(out);
+                customer.encode(shared.settings.state_format, out);
             });
             self.tally.published += 1;
         }
@@ -382,9 +382,10 @@ impl ProfileTask {
             self.ledgers.remove(&key);
         }
         let to = step.to(self.shared.settings.state, self.partition);
+        let format = self.shared.settings.state_format;
         self.ledgers.encode_dirty(|key, form, before| {
             if planted::is(Bug::TimersNotInChangelog) {
-                let form = form.map(StoredLedger::without_timers);
+                let form = form.map(|form| StoredLedger::without_timers(form, format));
                 step.outbox.push(to, Some(&key.0), form.as_deref(), Headers::default());
             } else if form != before {
                 step.outbox.push(to, Some(&key.0), form, Headers::default());
@@ -419,7 +420,8 @@ impl Task for ProfileTask {
         self.flush_customers(step);
         self.flush_ledgers(step);
         let to = step.to(self.shared.settings.dedup, self.partition);
-        self.dedup.encode_step(|ids| step.outbox.push(to, None, Some(ids), Headers::default()));
+        let format = self.shared.settings.state_format;
+        self.dedup.encode_step(format, |ids| step.outbox.push(to, None, Some(ids), Headers::default()));
         if self.tally != Tally::default() {
             step.effects.push(ProfileEffect::Did(std::mem::take(&mut self.tally)));
         }

@@ -1,10 +1,13 @@
 //! Which event ids were seen lately.
 
-use super::versioned;
+mod ids;
+mod record;
+
+use super::StateFormat;
 use crate::record::Millis;
 use crate::task::Unreadable;
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use ids::Ids;
+use std::collections::VecDeque;
 
 /// Buckets that a window is cut into.
 const BUCKETS: i64 = 8;
@@ -12,7 +15,6 @@ const BUCKETS: i64 = 8;
 const PARTS: usize = 8;
 /// Most ids in a record: 480 KB, about half of what a record may be.
 pub const MOST_IDS: usize = 30_000;
-const VERSION: u8 = 1;
 const ID: usize = 16;
 
 /// A set of 16-byte hashes that forgets by time, in buckets of an eighth of the window
@@ -27,7 +29,7 @@ const ID: usize = 16;
 /// has reached an eighth of the limit is closed and another one of the same time begun, so that a burst costs an eighth
 /// of what is remembered, and not all of it.
 ///
-/// Memory is one hash set per bucket, about 19 to 39 bytes an id. One set for all ids would make a look-up one probe
+/// Memory is one set of hashes per bucket, about 19 to 39 bytes an id. One set for all ids would make a look-up one probe
 /// instead of nine, but expiry would have to take out the ids of a bucket one by one, millions at once on a large
 /// partition; so a bucket goes as a whole, for the price of one deallocation. A new id among 1.6 million costs
 /// about 0.15 µs (`benches/state.rs`).
@@ -50,8 +52,6 @@ struct Bucket {
     number: i64,
     ids: Ids,
 }
-
-type Ids = HashSet<[u8; ID], BuildHasherDefault<First8>>;
 
 /// What the step did, and what it was before.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +125,7 @@ impl Dedup {
         if self.buckets.back().is_none_or(|bucket| bucket.number != number || bucket.ids.len() >= part) {
             // As large as the one before, so that a bucket in steady state grows once and not by doubling.
             let expected = self.buckets.back().map_or(0, |bucket| bucket.ids.len());
-            let ids = Ids::with_capacity_and_hasher(expected.min(self.limit), BuildHasherDefault::default());
+            let ids = Ids::expecting(expected.min(self.limit));
             self.buckets.push_back(Bucket { number, ids });
         }
         if let Some(bucket) = self.buckets.back_mut() {
@@ -154,23 +154,15 @@ impl Dedup {
 
     /// Writes the changelog of this step: `write` gets the value of a record, nearly always of one with all new ids; more
     /// than [`MOST_IDS`] come in several, so that a step may be larger than a record. None if there are no new ids.
-    ///
-    /// Form: version byte 1, then groups in order of time: last millisecond of the bucket (8 bytes), number of ids (4
-    /// bytes), the ids. Integers are big-endian. A time is written, not the number of the bucket, so that another
-    /// window can read it; and the last one, so that none forgets an id too early.
-    pub fn encode_step(&self, mut write: impl FnMut(&[u8])) {
+    pub fn encode_step(&self, format: StateFormat, mut write: impl FnMut(&[u8])) {
         let mut record = Vec::new();
         for ids in self.step.fresh.chunks(MOST_IDS) {
             record.clear();
-            record.push(VERSION);
+            record::begin(format, &mut record);
             for group in ids.chunk_by(|a, b| a.0 == b.0) {
                 let start = group.first().map_or(0, |(number, _)| number.saturating_mul(self.width));
                 let last = start.saturating_add(self.width - 1);
-                record.extend_from_slice(&last.to_be_bytes());
-                record.extend_from_slice(&u32::try_from(group.len()).unwrap_or(u32::MAX).to_be_bytes());
-                for (_, id) in group {
-                    record.extend_from_slice(id);
-                }
+                record::write(last, group.iter().map(|(_, id)| id), &mut record);
             }
             write(&record);
         }
@@ -181,17 +173,13 @@ impl Dedup {
     /// # Errors
     /// An unknown version, or bytes that are cut off; then nothing of the record counts.
     pub fn restore(&mut self, record: &[u8]) -> Result<(), Unreadable> {
-        let (_, rest) = versioned("deduplication record", &[VERSION], record)?;
-        check_groups(rest)?;
-        let mut rest = rest;
-        while let Some((last, ids, after)) = next_group(rest) {
+        for (last, ids) in record::read(record)? {
             self.tick(last.div_euclid(self.width));
             for id in ids {
                 if !self.buckets.iter().any(|bucket| bucket.ids.contains(id)) {
                     self.insert(*id);
                 }
             }
-            rest = after;
         }
         self.commit();
         Ok(())
@@ -231,48 +219,6 @@ impl Dedup {
             }
         }
     }
-}
-
-type Group<'a> = (i64, &'a [[u8; ID]], &'a [u8]);
-
-fn next_group(bytes: &[u8]) -> Option<Group<'_>> {
-    let (start, rest) = bytes.split_first_chunk::<8>()?;
-    let (count, rest) = rest.split_first_chunk::<4>()?;
-    let len = usize::try_from(u32::from_be_bytes(*count)).ok()?.checked_mul(ID)?;
-    let (ids, rest) = rest.split_at_checked(len)?;
-    Some((i64::from_be_bytes(*start), ids.as_chunks::<ID>().0, rest))
-}
-
-fn check_groups(mut bytes: &[u8]) -> Result<(), Unreadable> {
-    while !bytes.is_empty() {
-        let Some((_, _, rest)) = next_group(bytes) else {
-            let left = bytes.len();
-            return Err(Unreadable {
-                reason: format!("deduplication record: cut off, {left} bytes left over"),
-            });
-        };
-        bytes = rest;
-    }
-    Ok(())
-}
-
-/// The ids are hashes already: their first 8 bytes are as good as any hash of them.
-#[derive(Clone, Copy, Debug, Default)]
-struct First8(u64);
-
-impl Hasher for First8 {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_ne_bytes(*first);
-        }
-    }
-
-    // An array hashes its length too, which says nothing here.
-    fn write_usize(&mut self, _: usize) {}
 }
 
 #[cfg(test)]

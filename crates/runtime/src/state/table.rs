@@ -1,16 +1,19 @@
 //! A map of stored forms, of which those in use are decoded, and which knows what changed since the last commit.
 
+use super::StateFormat;
+use super::shards::Shards;
 use crate::task::Unreadable;
-use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::hash::Hash;
 
-/// A value with a stored form. The first byte of the form is its version (see [`super::versioned`]).
+/// A value with a stored form. The form says its version, with its first byte (see [`super::Versions`]) or with the id of its
+/// schema before it.
 pub trait Stored: Sized {
-    /// Writes the stored form, which is never empty, to the end of the buffer.
-    fn encode(&self, out: &mut Vec<u8>);
+    /// Writes the stored form, in the version that belongs to `format` and never empty, to the end of the buffer.
+    fn encode(&self, format: StateFormat, out: &mut Vec<u8>);
 
-    /// Reads a stored form. `decode(encode(v))` must equal `v`: an abort relies on it.
+    /// Reads a stored form of any version. `decode(encode(v))` must equal `v`: a value that is not in use is kept encoded.
+    /// So under a format that can't hold a part of a value, the task must not make that part.
     ///
     /// # Errors
     /// Bytes that are no stored form, or of a version that is not known.
@@ -40,7 +43,8 @@ pub const DEFAULT_DECODED: usize = 4 << 20;
 /// asked for.
 #[derive(Clone, Debug)]
 pub struct Table<K, V> {
-    map: FxHashMap<K, Entry<V>>,
+    format: StateFormat,
+    map: Shards<K, Entry<V>>,
     /// Keys touched since the last commit, in order of first touch.
     touched: Vec<K>,
     /// Number of the step: an entry with an older one was not touched in this step.
@@ -146,7 +150,8 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
     #[must_use]
     pub fn with_decoded(limit: usize) -> Self {
         Table {
-            map: FxHashMap::default(),
+            format: StateFormat::FIRST,
+            map: Shards::new(),
             touched: Vec::new(),
             step: 1,
             live: 0,
@@ -154,6 +159,12 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             ends: Vec::new(),
             decoded: Decoded { limit, bytes: 0, order: VecDeque::new() },
         }
+    }
+
+    /// The same table, which writes its values in this format. For a table without values.
+    #[must_use]
+    pub fn in_format(self, format: StateFormat) -> Self {
+        Table { format, ..self }
     }
 
     /// The value of a key.
@@ -201,7 +212,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> Result<&mut V, Unreadable> {
         self.ends.clear();
         let Table { map, live, decoded, step, touched, .. } = self;
-        let entry = map.entry(key).or_insert_with(|| Entry::new(Vec::new(), Now::Removed));
+        let entry = map.get_or_insert_with(key, || Entry::new(Vec::new(), Now::Removed));
         if matches!(entry.now, Now::Removed) {
             *live += 1;
             decoded.set(entry, key, make());
@@ -215,7 +226,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
     /// Sets the value of a key.
     pub fn insert(&mut self, key: K, value: V) {
         self.ends.clear();
-        let entry = self.map.entry(key).or_insert_with(|| Entry::new(Vec::new(), Now::Removed));
+        let entry = self.map.get_or_insert_with(key, || Entry::new(Vec::new(), Now::Removed));
         self.live += usize::from(matches!(entry.now, Now::Removed));
         self.decoded.set(entry, key, value);
         touch(entry, key, self.step, &mut self.touched);
@@ -271,7 +282,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             let entry = self.map.get(key);
             let value = entry.and_then(Entry::value);
             if let Some(value) = value {
-                value.encode(&mut self.forms);
+                value.encode(self.format, &mut self.forms);
             }
             self.ends.push(self.forms.len());
             let form = value.is_some().then(|| &self.forms[start..]);
@@ -358,7 +369,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             return Ok(());
         };
         V::check(form)?;
-        let entry = self.map.entry(key).or_insert_with(|| {
+        let entry = self.map.get_or_insert_with(key, || {
             self.live += 1;
             Entry::new(Vec::new(), Now::Stored)
         });
@@ -376,8 +387,10 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
         K: Ord,
         V: Clone,
     {
-        #[expect(clippy::disallowed_methods, reason = "sorted before anybody sees the order")]
-        let all = self.map.iter().filter_map(|(key, entry)| Some(copied(entry)?.map(|value| (*key, value))));
+        let all = self
+            .map
+            .iter_unordered()
+            .filter_map(|(key, entry)| Some(copied(entry)?.map(|value| (*key, value))));
         let mut all = all.collect::<Result<Vec<(K, V)>, Unreadable>>()?;
         all.sort_unstable_by_key(|(key, _)| *key);
         Ok(all)

@@ -133,10 +133,14 @@ fn a_task_whose_state_can_not_be_read_stops_alone() {
     world.say(1, 20, [2, 8, 1, 0]);
     let mut lane = world.unrestored(BatchLimits::default());
     let error = lane.restore().unwrap_err();
-    assert_eq!(error.to_string(), "topic 2 partition 0 offset 2: sum: version 63 is not one of [1]");
+    assert_eq!(
+        error.to_string(),
+        "topic 2 partition 0 offset 2: sum of version 63, where this release reads 1: a newer release wrote it; run that one"
+    );
     assert!(lane.is_restored(), "nothing is left to be read");
     let held: Vec<_> = lane.held().map(|held| (held.at, held.why.clone())).collect();
-    let reason = "sum: version 63 is not one of [1]".to_owned();
+    let reason =
+        "sum of version 63, where this release reads 1: a newer release wrote it; run that one".to_owned();
     assert_eq!(held, [(partition(IN, 0), Hold::Unrestorable { changelog: at, offset, reason })]);
     assert_eq!(step(&mut lane).records, 1);
     assert_eq!((world.outputs(0).len(), world.outputs(1).len()), (1, 2));

@@ -4,7 +4,7 @@ use crate::log::BatchLimits;
 use crate::record::{
     Cleanup, Headers, Millis, Partition, Record, TopicId, TopicPartition, TopicSpec, TopicTable,
 };
-use crate::state::{Dedup, Stored, Table, TimerIndex, versioned};
+use crate::state::{Dedup, StateFormat, Stored, Table, TimerIndex, versioned};
 use crate::task::{Step, Task, Unreadable};
 
 pub(super) const IN: TopicId = TopicId(0);
@@ -23,7 +23,7 @@ pub(super) struct Sum {
 }
 
 impl Stored for Sum {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, _: StateFormat, out: &mut Vec<u8>) {
         out.push(1);
         out.extend_from_slice(&self.total.to_be_bytes());
         for due in &self.timers {
@@ -117,7 +117,7 @@ impl Task for Sums {
         self.table.encode_dirty(|key, form, _| {
             step.emit(STATE, number, &[*key], |out| out.extend_from_slice(form.unwrap()));
         });
-        self.dedup.encode_step(|ids| {
+        self.dedup.encode_step(StateFormat::FIRST, |ids| {
             step.emit(DEDUP, number, b"", |out| out.extend_from_slice(ids));
         });
     }

@@ -15,7 +15,7 @@ type Contents = (Vec<(i64, Vec<[u8; ID]>)>, usize, u64);
 /// All that can be seen of it: every id with its bucket, and the counts.
 fn contents(dedup: &Dedup) -> Contents {
     let buckets = dedup.buckets.iter().map(|bucket| {
-        let mut ids: Vec<_> = bucket.ids.clone().into_iter().collect();
+        let mut ids: Vec<_> = bucket.ids.to_vec();
         ids.sort_unstable();
         (bucket.number, ids)
     });
@@ -79,7 +79,7 @@ fn the_oldest_bucket_goes_early_at_the_limit_and_is_counted() {
 /// What the step writes to the changelog.
 fn records(dedup: &Dedup) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
-    dedup.encode_step(|record| records.push(record.to_vec()));
+    dedup.encode_step(StateFormat::FIRST, |record| records.push(record.to_vec()));
     records
 }
 

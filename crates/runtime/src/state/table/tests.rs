@@ -1,4 +1,4 @@
-use super::super::versioned;
+use super::super::{StateFormat, versioned};
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 struct Text(String);
 
 impl Stored for Text {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.push(1);
+    fn encode(&self, format: StateFormat, out: &mut Vec<u8>) {
+        out.push(format.0);
         out.extend_from_slice(self.0.as_bytes());
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (_, rest) = versioned("text", &[1], bytes)?;
+        let (_, rest) = versioned("text", &[1, 2], bytes)?;
         let text =
             String::from_utf8(rest.to_vec()).map_err(|error| Unreadable { reason: error.to_string() })?;
         Ok(Text(text))
@@ -22,7 +22,7 @@ impl Stored for Text {
 
 fn encode(value: &Text) -> Vec<u8> {
     let mut form = Vec::new();
-    value.encode(&mut form);
+    value.encode(StateFormat::FIRST, &mut form);
     form
 }
 
@@ -45,6 +45,20 @@ fn two() -> Table<u8, Text> {
     table.insert(2, text("two"));
     table.commit();
     table
+}
+
+#[test]
+fn a_new_format_is_written_and_the_old_one_read() {
+    let mut table: Table<u8, Text> = Table::new().in_format(StateFormat(2));
+    table.restore(1, Some(b"\x01one")).unwrap();
+    table.restore(2, Some(b"\x02two")).unwrap();
+    table.restore(3, Some(b"\x03three")).unwrap_err();
+    text_of(&mut table, 1).push('!');
+    let mut written = Vec::new();
+    table.encode_dirty(|_, form, _| written.extend(form.map(<[u8]>::to_vec)));
+    assert_eq!(written, [b"\x02one!"], "what was not touched stays as it was written");
+    table.undo();
+    assert_eq!(contents(&table), BTreeMap::from([(1, "one".to_owned()), (2, "two".to_owned())]));
 }
 
 #[test]
@@ -116,8 +130,14 @@ fn restore_takes_the_last_of_each_key_and_marks_nothing() {
 fn an_unknown_version_is_refused_with_the_reason() {
     let mut table: Table<u8, Text> = Table::new();
     let reason = table.restore(1, Some(b"\x07a")).unwrap_err().reason;
-    assert_eq!(reason, "text: version 7 is not one of [1]");
-    assert_eq!(table.restore(1, Some(b"")).unwrap_err().reason, "text: empty, without a version byte");
+    assert_eq!(
+        reason,
+        "text of version 7, where this release reads 1, 2: a newer release wrote it; run that one"
+    );
+    assert_eq!(
+        table.restore(1, Some(b"")).unwrap_err().reason,
+        "text without a version: the record is empty"
+    );
 }
 
 #[test]
@@ -164,7 +184,7 @@ fn keys_that_come_and_go_leave_nothing_behind() {
         table.remove(&1);
         table.commit();
     }
-    assert!(table.is_empty() && table.map.is_empty());
+    assert!(table.is_empty() && table.map.len() == 0);
     assert!(table.decoded.order.len() < 20 && table.decoded.bytes == 0);
 }
 
@@ -172,7 +192,7 @@ fn keys_that_come_and_go_leave_nothing_behind() {
 fn a_form_that_is_broken_inside_is_found_when_it_is_asked_for() {
     struct Lenient;
     impl Stored for Lenient {
-        fn encode(&self, out: &mut Vec<u8>) {
+        fn encode(&self, _: StateFormat, out: &mut Vec<u8>) {
             out.push(1);
         }
         fn decode(_: &[u8]) -> Result<Self, Unreadable> {
@@ -266,7 +286,7 @@ proptest! {
                 let value = table.copied(&key).unwrap().map(|value| value.0);
                 prop_assert_eq!(value.as_ref(), now.get(&key));
             }
-            let bytes: usize = decoded(&table).iter().map(|key| table.map[key].form.len()).sum();
+            let bytes: usize = decoded(&table).iter().map(|key| table.map.get(key).unwrap().form.len()).sum();
             prop_assert_eq!(table.decoded.bytes, bytes);
             prop_assert!(table.dirty_len() > 0 || bytes <= limit.max(20 * 5));
         }
