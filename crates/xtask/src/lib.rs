@@ -1,8 +1,9 @@
 //! What a contributor runs: `cargo xtask test`, `cargo xtask lint`, `cargo xtask services`,
-//! `cargo xtask sim`, `cargo xtask codegen`, `cargo xtask docs`, `cargo xtask fuzz`. As a library it is what tests start
+//! `cargo xtask sim`, `cargo xtask bench`, `cargo xtask codegen`, `cargo xtask docs`, `cargo xtask fuzz`. As a library it is what tests start
 //! services of their own with, [`services`], and clients of
 //! other projects, [`interop`].
 
+mod bench;
 mod check;
 mod client;
 mod codegen;
@@ -31,6 +32,8 @@ cargo xtask COMMAND
   sim [--seeds N] [--from N] [--seed N] [--threads N] [--trace]
                      the simulation with N seeds (300), from seed N on (0), or one seed again; --trace shows all that
                      happens in it; 300 seeds are part of test
+  bench [--repeats N] [FLAGS of catchment bench]
+                     `catchment bench` of a release build N times (3) for each way of publishing, and the medians
   codegen [--check]  write the Rust records from the schemas, or say which are stale
   docs [--check]     write the pages that are generated from code, or say which are stale
   fuzz [TARGET] [--seconds N]
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         ["services"] => services::run(false).map(|()| ExitCode::SUCCESS),
         ["services", "--keep"] => services::run(true).map(|()| ExitCode::SUCCESS),
         ["sim", flags @ ..] => sim::run(&root, flags),
+        ["bench", flags @ ..] => bench::run(&root, flags),
         ["codegen"] => codegen::run(&root, false).map(|()| ExitCode::SUCCESS),
         ["codegen", "--check"] => codegen::run(&root, true).map(|()| ExitCode::SUCCESS),
         ["docs"] => docs::run(&root, false).map(|()| ExitCode::SUCCESS),
