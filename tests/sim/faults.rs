@@ -172,7 +172,10 @@ impl Log for SimLane {
 
     fn decided(&mut self, of: &[TopicPartition]) -> Result<Vec<NextOffset>, LogError> {
         self.alive()?;
-        self.inner.decided(of)
+        self.wait()?;
+        let decided = self.inner.decided(of)?;
+        self.sim.marking(&self.control, of);
+        Ok(decided)
     }
 
     fn first_since(

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod checks;
+mod disks;
 mod faults;
 mod group;
 mod planted;

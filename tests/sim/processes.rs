@@ -7,8 +7,8 @@ use catchment::observe::lane::Restart;
 use catchment_pipeline::ingest::IngestTask;
 use catchment_pipeline::profile::ProfileTask;
 use catchment_runtime::{
-    Hold, Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Partition, Seat, Stored as _, Task,
-    TopicPartition,
+    Hold, Kept, Lane, LaneConfig, LaneError, Log as _, LogError, Partition, Restored, Seat, Stored as _,
+    Task, TopicPartition,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -127,7 +127,11 @@ impl<R: Role<Task: Inspect>> Worker<R> {
         log: SimLane,
         kept: BTreeMap<Partition, Kept<R::Task>>,
     ) -> Result<(), LaneError> {
-        let seats = Seats::new(&self.role, log.assignment(), kept, |_, task| Seat::New(task));
+        let new = |number, task: R::Task| match sim.snapshot(&self.control, number, task.changelogs()) {
+            Some(snapshot) => Seat::Cached(task, snapshot),
+            None => Seat::New(task),
+        };
+        let seats = Seats::new(&self.role, log.assignment(), kept, new);
         let Seats { numbers, seats } = seats.map_err(|error| LaneError::Wiring(error.to_string()))?;
         let config = LaneConfig { limits: sim.limits(), order: self.role.order() };
         let lane = Lane::assemble(log, seats, |at: TopicPartition| place(&numbers, at), config)?;
@@ -170,8 +174,11 @@ impl<T: Inspect> Seated<T> {
         sim: &Sim,
     ) -> Result<Turn, LaneError> {
         self.ask_for_tails::<R>(sim)?;
-        if !self.lane.is_restored() {
-            self.lane.restore_some()?;
+        if !self.lane.is_restored() && self.lane.restore_some()? == Restored::Done {
+            sim.restored(self.lane.origins());
+        }
+        if sim.marks(control, &self.numbers) {
+            self.lane.mark()?;
         }
         let mut too_early = false;
         let report = self.lane.step(sim.lane_now(), &mut |effect| {

@@ -6,6 +6,7 @@
 mod act;
 mod quiesce;
 
+use crate::disks::Disks;
 use crate::faults::{Control, Fate};
 use crate::group::{Group, LaneId};
 use crate::processes::{Actor, Worker};
@@ -18,7 +19,8 @@ use catchment_contracts::headers;
 use catchment_runtime::embedded::Fault;
 use catchment_runtime::outbox::Outbox;
 use catchment_runtime::{
-    BatchLimits, CommitOutcome, EmbeddedLog, Headers, NextOffset, Reassignment, TopicId, TopicPartition,
+    BatchLimits, CommitOutcome, EmbeddedLog, Headers, NextOffset, Origins, Reassignment, Snapshot, TopicId,
+    TopicPartition,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -77,6 +79,8 @@ struct State {
     input: std::vec::IntoIter<Raw>,
     end_of_input: Option<i64>,
     said_again: u32,
+    /// How often everything was cleaned and dealt out anew, once all was done.
+    shaken: u32,
     groups: [Group; 2],
     processes: Vec<Process>,
     lives: u64,
@@ -84,6 +88,7 @@ struct State {
     holders: BTreeMap<(RoleName, u32), u64>,
     violations: Vec<String>,
     happened: BTreeMap<&'static str, u64>,
+    disks: Disks,
 }
 
 /// A world that runs.
@@ -125,6 +130,7 @@ impl Run {
             left => sim.violation(format!("{left} timers never fired")),
         }
         sim.compare_states();
+        sim.count_discarded();
         sim.trace_log();
         let mut state = sim.state.borrow_mut();
         let run = Run {
@@ -170,12 +176,14 @@ impl Sim {
                 input: input.into_iter(),
                 end_of_input: None,
                 said_again: 0,
+                shaken: 0,
                 groups: [Group::new(shape.raw_partitions), Group::new(shape.partitions)],
                 processes: vec![Process::Down; shape.processes],
                 lives: 0,
                 holders: BTreeMap::new(),
                 violations: Vec::new(),
                 happened: BTreeMap::new(),
+                disks: Disks::default(),
             }),
             depth: Cell::new(0),
             calm: Cell::new(false),
@@ -199,6 +207,67 @@ impl Sim {
     }
 
     // ---- what lanes ask ----
+
+    /// The place of a task for its snapshot, on the disk of its process; `None` where the role has no state, and in worlds
+    /// without snapshots.
+    pub(crate) fn snapshot(
+        &self,
+        control: &Control,
+        number: u32,
+        changelogs: Vec<TopicPartition>,
+    ) -> Option<Box<dyn Snapshot>> {
+        if changelogs.is_empty() || self.shape.rates.mark == 0 {
+            return None;
+        }
+        let process = self.slots[control.lane].process;
+        let table = &self.installation.topology.table;
+        let snapshot = self.state.borrow_mut().disks.open(process, number, changelogs, table);
+        self.set_disk_clocks(control, &[number]);
+        Some(snapshot)
+    }
+
+    /// Whether a lane with these numbers is to mark its snapshots now.
+    pub(crate) fn marks(&self, control: &Control, numbers: &[u32]) -> bool {
+        let known = self.set_disk_clocks(control, numbers);
+        self.state.borrow_mut().random.chance(self.shape.rates.mark) && known
+    }
+
+    /// The clock of a snapshot's marks and of the tombstones that it may miss is the same. False if it is not known what it
+    /// says: it is set too late then, which makes snapshots older.
+    fn set_disk_clocks(&self, control: &Control, numbers: &[u32]) -> bool {
+        let process = self.slots[control.lane].process;
+        let mut all_known = true;
+        for number in numbers {
+            let clock = self.clock_of(*number);
+            all_known &= clock.is_some();
+            let state = self.state.borrow();
+            state.disks.set_now(process, *number, clock.unwrap_or(state.now));
+        }
+        all_known
+    }
+
+    /// A lane is about to mark the snapshots of tasks with these changelogs.
+    pub(crate) fn marking(&self, control: &Control, changelogs: &[TopicPartition]) {
+        let role = self.slots[control.lane].role;
+        let mut state = self.state.borrow_mut();
+        let holds = |number: u32| state.holders.get(&(role, number)) == Some(&control.life);
+        if !Self::numbers(changelogs).into_iter().all(holds) {
+            *state.happened.entry("mark by one who was expelled").or_default() += 1;
+        }
+    }
+
+    pub(crate) fn restored(&self, origins: Origins) {
+        let mut state = self.state.borrow_mut();
+        *state.happened.entry("records from snapshots").or_default() += origins.snapshots;
+    }
+
+    fn count_discarded(&self) {
+        let mut state = self.state.borrow_mut();
+        let words: Vec<&str> = state.disks.discarded().collect();
+        for word in words {
+            *state.happened.entry(word).or_default() += 1;
+        }
+    }
 
     pub(crate) fn limits(&self) -> BatchLimits {
         BatchLimits { records: self.shape.batch, bytes: 1 << 20 }

@@ -8,6 +8,7 @@ use catchment::config;
 use catchment::lanes::Installation;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -109,7 +110,9 @@ pub(crate) fn explore(options: &Options) -> Vec<u64> {
             if seed >= end {
                 return;
             }
-            let (found, counts) = try_seed(seed, options.trace);
+            // A panic is a finding like any other.
+            let tried = panic::catch_unwind(AssertUnwindSafe(|| try_seed(seed, options.trace)));
+            let (found, counts) = tried.unwrap_or_else(|_| (vec!["it panicked".to_owned()], BTreeMap::new()));
             for (what, count) in counts {
                 *happened.lock().unwrap().entry(what).or_default() += count;
             }

@@ -40,8 +40,14 @@ pub(crate) struct Rates {
     pub(crate) expel: usize,
     pub(crate) timeout: usize,
     pub(crate) clean: usize,
+    /// Of snapshots.
+    pub(crate) disk: usize,
+    /// How often a lane marks its snapshots, in a thousand turns.
+    pub(crate) mark: usize,
     /// How soon a process that is down is started again, or one that stands still goes on.
     pub(crate) back: usize,
+    /// How soon lanes hear that they lost something.
+    pub(crate) tell: usize,
 }
 
 /// A world.
@@ -79,7 +85,7 @@ impl Shape {
             raw_partitions: if kind == Kind::Exact { 1 } else { random.pick(&[1, 2, 3]) },
             processes: random.size(1, 3),
             lanes: random.size(1, 2),
-            customers: random.size(1, 7),
+            customers: random.size(1, 14),
             records,
             batch: random.pick(&[1, 2, 5, 12, 1_000]),
             publish_each: random.chance(250),
@@ -113,13 +119,16 @@ impl Rates {
             crash_in_commit: rate(20, 100),
             interleave: rate(50, 400),
             crash: rate(5, 25),
-            pause: rate(5, 25),
+            pause: rate(10, 30),
             zombie: rate(5, 25),
             rebalance: rate(10, 80),
             expel: rate(5, 40),
             timeout: rate(10, 40),
             clean: rate(5, 30),
+            disk: rate(5, 40),
+            mark: random.pick(&[0, 300, 700, 700]),
             back: random.pick(&[6, 60]),
+            tell: random.pick(&[3, 30]),
         }
     }
 }

@@ -230,6 +230,15 @@ impl EmbeddedLog {
         Ok(self.broker().partition(at)?.last_stable())
     }
 
+    /// When the first record from an offset on was appended that a `read_committed` reader sees; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`].
+    pub fn append_time_from(&self, at: TopicPartition, from: NextOffset) -> Result<Option<Millis>, LogError> {
+        let broker = self.broker();
+        Ok(broker.partition(at)?.next_visible(from).ok().map(|(_, stored)| stored.append_time))
+    }
+
     /// All records of a partition that a `read_committed` reader sees, in order of offset.
     ///
     /// # Errors

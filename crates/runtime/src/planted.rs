@@ -20,6 +20,10 @@ pub enum Bug {
     TimersNotInChangelog,
     /// After an abort the state is undone, and the input is read on from where it was.
     AbortWithoutRewind,
+    /// A snapshot is marked with positions that were asked for by a lane that may have lost its tasks by then.
+    SnapshotAheadOfItsData,
+    /// A snapshot is used however old it is, though tombstones that were written since are gone.
+    SnapshotOlderThanTombstones,
     /// A step that read nothing commits what it wrote without an offset, which would fence it.
     StepWithoutOffsets,
 }

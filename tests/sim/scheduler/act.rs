@@ -1,15 +1,13 @@
 //! What can happen next.
 
 use super::{DEPTH, Process, ROLES, RoleName, Sim};
+use crate::disks::TOMBSTONES;
 use crate::faults::Control;
 use crate::group::LaneId;
 use crate::processes::Turn;
 use crate::shape::Kind;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-
-/// How long the brokers keep a tombstone.
-const TOMBSTONES: i64 = 4 * 60 * 60_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
@@ -27,6 +25,7 @@ enum Action {
     Tell,
     TransactionTimeout,
     Clean,
+    Disk,
     Tick,
 }
 
@@ -39,7 +38,7 @@ impl Sim {
         let actions = {
             let mut state = self.state.borrow_mut();
             let interrupted = state.random.chance(self.shape.rates.interleave);
-            if interrupted { 1 + state.random.below(6) } else { 0 }
+            if interrupted { 1 + state.random.pick(&[0, 2, 5, 30]) } else { 0 }
         };
         self.depth.set(self.depth.get() + 1);
         for _ in 0..actions {
@@ -80,11 +79,14 @@ impl Sim {
             Action::SessionTimeout => self.session_timeout(),
             Action::Tell => self.tell(),
             Action::TransactionTimeout => self.transaction_timeout(),
-            Action::Clean => {
-                let clock = self.brokers_clock();
-                let dropped = clock.map_or(0, |now| self.log.drop_expired(now));
-                let compacted = clock.map_or(0, |now| self.log.compact(now - TOMBSTONES));
-                self.note(format_args!("clean at {clock:?}: {dropped} dropped, {compacted} compacted"));
+            Action::Clean => self.clean(),
+            Action::Disk => {
+                let mut state = self.state.borrow_mut();
+                let state = &mut *state;
+                if let Some(what) = state.disks.trouble(&mut state.random) {
+                    state.trace.note(format_args!("{what}"));
+                    *state.happened.entry(what).or_default() += 1;
+                }
             }
             Action::Tick => {
                 let mut state = self.state.borrow_mut();
@@ -120,9 +122,10 @@ impl Sim {
             (Action::Rebalance, rates.rebalance + when(40, marking)),
             (Action::Expel, rates.expel),
             (Action::SessionTimeout, when(40, is_any(Process::Paused) || is_any(Process::Down))),
-            (Action::Tell, 30),
+            (Action::Tell, rates.tell + 1),
             (Action::TransactionTimeout, rates.timeout),
             (Action::Clean, rates.clean),
+            (Action::Disk, rates.disk),
             (Action::Tick, when(60, self.shape.kind.is_wall())),
         ];
         let sum = weights.iter().map(|(_, weight)| weight).sum();
@@ -136,23 +139,63 @@ impl Sim {
         Action::Step
     }
 
+    /// Retention and compaction.
+    pub(super) fn clean(&self) {
+        let clock = self.brokers_clock();
+        let dropped = clock.map_or(0, |now| self.log.drop_expired(now));
+        // Nobody takes as long to restore as tombstones are kept, which the clocks here do not know. And where the time of a
+        // task waits for several partitions, what it writes later may be older than what it wrote.
+        let forever = self.is_restoring() || self.shape.kind == Kind::Spread;
+        let kept = if forever { i64::MAX } else { TOMBSTONES };
+        let compacted = clock.map_or(0, |now| self.log.compact(now.saturating_sub(kept)));
+        self.note(format_args!("clean at {clock:?}: {dropped} dropped, {compacted} compacted"));
+    }
+
     /// What the brokers' clock says, which retention goes by. Append times are those of the steps: with the clock of the
     /// events that is how far the slowest of them has come, and not how much input waits for it. `None`: nobody knows now.
     fn brokers_clock(&self) -> Option<i64> {
         if self.shape.kind.is_wall() {
             return Some(self.now());
         }
+        let all: Vec<u32> = (0..self.shape.partitions).collect();
+        let read = self.first_unread(RoleName::Profile, &all)?;
+        Some(read.min(self.first_unread(RoleName::Ingest, &self.raw_numbers())?))
+    }
+
+    /// As [`brokers_clock`](Self::brokers_clock), of one task of `profile`: nothing that it writes from now on is older.
+    pub(super) fn clock_of(&self, number: u32) -> Option<i64> {
+        if self.shape.kind.is_wall() {
+            return Some(self.now());
+        }
+        let read = self.first_unread(RoleName::Profile, &[number])?;
+        Some(read.min(self.first_unread(RoleName::Ingest, &self.raw_numbers())?))
+    }
+
+    fn raw_numbers(&self) -> Vec<u32> {
+        (0..self.shape.raw_partitions).collect()
+    }
+
+    /// When the first record was appended that these tasks have not read, or now. `None` while that is not decided, or
+    /// can't be seen yet.
+    fn first_unread(&self, role: RoleName, numbers: &[u32]) -> Option<i64> {
+        let group = format!("sim.{}", role.name());
         let mut clock = self.now();
-        for role in ROLES {
-            let numbers: Vec<u32> = (0..).take(self.state.borrow().groups[role as usize].numbers()).collect();
-            let group = format!("sim.{}", role.name());
-            for at in self.inputs(role, &numbers) {
-                let next = self.log.committed(&group, at).ok()?.unwrap_or_default();
-                let unread = self.log.read_committed(at).ok()?.find(|record| record.offset.next() > next);
-                clock = unread.map_or(clock, |record| clock.min(record.append_time));
+        for at in self.inputs(role, numbers) {
+            let next = self.log.committed(&group, at).ok()?.unwrap_or_default();
+            if self.log.last_stable(at) != self.log.high_watermark(at) {
+                return None;
             }
+            clock = self.log.append_time_from(at, next).ok()?.map_or(clock, |time| clock.min(time));
         }
         Some(clock)
+    }
+
+    /// Whether a lane that is there may be in the middle of a restore.
+    fn is_restoring(&self) -> bool {
+        self.slots.iter().any(|slot| {
+            let actor = slot.actor.borrow();
+            slot.control.borrow().is_some() && !actor.as_ref().is_some_and(|actor| actor.is_complete())
+        })
     }
 
     fn any_process(&self, is: Process, act: impl FnOnce(usize)) {
@@ -397,6 +440,7 @@ impl Action {
             Action::Tell => "tell",
             Action::TransactionTimeout => "transaction timeout",
             Action::Clean => "clean",
+            Action::Disk => "disk",
             Action::Tick => "tick",
         }
     }

@@ -8,6 +8,9 @@ use std::rc::Rc;
 /// Rounds until a world that does not come to rest is given up. Each is a turn of every lane.
 const ROUNDS: usize = 6_000;
 
+/// How often everything is cleaned and dealt out anew at the end.
+const SHAKEN: u32 = 3;
+
 /// How far the wall clock goes in a round without anything to do.
 const TICK: i64 = 5 * 60_000;
 
@@ -73,6 +76,20 @@ impl Sim {
 
     /// Whether time has gone as far as it is to go; moves it on if not.
     fn is_over(&self) -> bool {
+        if !self.time_is_over() {
+            return false;
+        }
+        // Tasks are restored once more, from what is left.
+        let again = self.state.borrow().shaken < SHAKEN;
+        if again {
+            self.state.borrow_mut().shaken += 1;
+            self.clean();
+            ROLES.iter().for_each(|role| self.rebalance(*role));
+        }
+        !again
+    }
+
+    fn time_is_over(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let end = state.end_of_input.unwrap_or(state.now);
         if self.shape.kind.is_wall() && state.now < end && self.timers() > 0 {

@@ -1,6 +1,7 @@
 //! Whether a snapshot may be used: from facts alone.
 
 use super::{Found, Head, Unusable};
+use crate::planted::{self, Bug};
 use crate::record::{Millis, NextOffset};
 use std::fmt;
 
@@ -175,7 +176,7 @@ fn reason(found: &Found, log: &[Bounds]) -> Option<Reason> {
     }
     let Some(mark) = &survey.mark else { return Some(Reason::NoMark) };
     let Found { age, oldest, .. } = *found;
-    if age > oldest {
+    if age > oldest && !planted::is(Bug::SnapshotOlderThanTombstones) {
         return Some(Reason::TooOld { age, oldest });
     }
     if age < -SKEW {
