@@ -71,7 +71,7 @@ fn tools(root: &Path) -> Result<()> {
     for (name, arguments, remedy) in TOOLS {
         let mut command = match arguments {
             [] => Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into())),
-            _ => Command::new(cargo()),
+            _ => cargo(),
         };
         let arguments = if arguments.is_empty() { &["--version"] } else { arguments };
         let status =
@@ -88,8 +88,7 @@ fn tools(root: &Path) -> Result<()> {
 }
 
 fn passes(root: &Path, arguments: &[&str]) -> Result<bool> {
-    let status =
-        Command::new(cargo()).current_dir(root).args(arguments).status().context("cannot start cargo")?;
+    let status = cargo().current_dir(root).args(arguments).status().context("cannot start cargo")?;
     Ok(status.success())
 }
 
@@ -100,7 +99,7 @@ struct Counts {
 }
 
 fn tests(root: &Path, fast: bool, variables: &[(&str, String)], counts: &mut Counts) -> Result<bool> {
-    let mut command = Command::new(cargo());
+    let mut command = cargo();
     command.current_dir(root).args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     if fast {

@@ -1,7 +1,6 @@
 //! The pages that are generated from code, in whole or in part: `catchment docs` writes them.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -9,7 +8,7 @@ use crate::cargo;
 
 /// Writes the pages of the workspace at `root`. With `check`, nothing is written, and a stale page is an error.
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
-    let mut command = Command::new(cargo());
+    let mut command = cargo();
     command.current_dir(root).args(["run", "--quiet", "--locked", "--package", "catchment", "--"]);
     command.args(["docs", "docs"]);
     if check {

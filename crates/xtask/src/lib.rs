@@ -16,7 +16,7 @@ mod sim;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
@@ -90,9 +90,16 @@ fn target() -> PathBuf {
     std::path::absolute(&target).unwrap_or(target)
 }
 
-/// The cargo that runs this.
-fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+/// The cargo that runs this, without what it says of this very package: build scripts of others listen to these
+/// variables, and much would be built again whenever cargo is called the other way.
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| own(name)).for_each(|name| {
+        command.env_remove(name);
+    });
+    command
 }
 
 /// Writes to stdout at once, so that it stands before what a child writes.

@@ -1,7 +1,7 @@
 //! `cargo xtask sim`: the simulation with as many seeds as one has time for, or one seed again.
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -21,7 +21,7 @@ const FLAGS: [(&str, &str); 4] = [
 /// Runs the simulation as the flags say.
 pub(crate) fn run(root: &Path, flags: &[&str]) -> Result<ExitCode> {
     let variables = variables(flags)?;
-    let mut command = Command::new(cargo());
+    let mut command = cargo();
     command.current_dir(root).args(["test", "--package", "catchment-tests", "--test", "sim", "--locked"]);
     command.args(["--", "--exact", TEST, "--nocapture"]);
     let status = command.envs(variables).status().context("cannot start cargo")?;
