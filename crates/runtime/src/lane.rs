@@ -412,6 +412,7 @@ impl<L: Log, T: Task> Lane<L, T> {
     /// After a commit of unknown outcome: a new producer settles it, and the committed offsets tell. An error leaves
     /// everything as it is, so that the next step tries again.
     fn settle(&mut self, effects: &mut dyn FnMut(T::Effect)) -> Result<StepReport, LaneError> {
+        self.report.settled = true;
         self.log.recover()?;
         let partitions: Vec<TopicPartition> = self.sent.iter().map(|(at, _)| *at).collect();
         let read_back = self.log.committed(&partitions)?;
