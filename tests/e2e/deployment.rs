@@ -149,7 +149,7 @@ impl Deployment {
         url.map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
-    fn cluster(&self) -> Cluster {
+    pub(crate) fn cluster(&self) -> Cluster {
         Cluster { brokers: self.broker.address(), ..Cluster::default() }
     }
 

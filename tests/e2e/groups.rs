@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 const PARTITIONS: u64 = 3;
 
 /// Partitions of a topic that the lanes of a process say they own.
-fn owned(process: &Process, topic: &str) -> BTreeSet<u64> {
+pub(crate) fn owned(process: &Process, topic: &str) -> BTreeSet<u64> {
     let Some((_, body)) = process.get("/readyz") else { return BTreeSet::new() };
     let page: Value = serde_json::from_str(&body).unwrap();
     let lanes = page["lanes"].as_array().unwrap().iter();

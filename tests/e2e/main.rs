@@ -4,9 +4,12 @@
 #![cfg(test)]
 
 mod avro;
+mod chaos;
 mod deployment;
 mod gate;
 mod groups;
+mod load;
+mod outcome;
 mod process;
 mod secured;
 mod shop;

@@ -83,6 +83,11 @@ impl Process {
 
     /// `kill -9`: nothing of it can react.
     pub(crate) fn kill(mut self) {
+        self.kill_now();
+    }
+
+    /// As [`kill`](Self::kill), of one that stays in its place to be replaced.
+    pub(crate) fn kill_now(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

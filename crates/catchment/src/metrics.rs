@@ -121,6 +121,8 @@ metrics! {
         "Bytes of the records that were written and committed: keys and values.";
     COMMITS = "catchment_commits_total", Kind::Counter, ["role", "outcome"],
         "Transactions by how they ended.";
+    COMMITS_SETTLED = "catchment_commits_settled_total", Kind::Counter, ["role", "found"],
+        "Transactions of which Kafka did not say how they ended, by what the offsets told of them.";
     LAST_COMMIT = "catchment_last_commit_timestamp_seconds", Kind::Gauge, ["role", "lane"],
         "Time of the last commit of a lane, in seconds since 1970; 0 before the first.";
     RECORD_AGE = "catchment_record_age_seconds", Kind::Histogram(Buckets::Long), ["role"],

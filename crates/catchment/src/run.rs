@@ -8,6 +8,7 @@ pub(crate) mod react;
 pub(crate) mod roles;
 pub(crate) mod seats;
 mod snapshots;
+mod watch;
 mod world;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::{connect, logging, observe, preflight, wiring};
 use lane::Worker;
 use roles::{Ingest, Profile, Role};
 use snapshots::{Cache, SnapshotMetrics};
+use watch::Watched;
 use world::{Answer, wait_for};
 
 /// Lanes have so long to finish their step; then the process ends without them, which is as safe as any crash.
@@ -216,13 +218,14 @@ fn start(plan: &Arc<Plan>, roles: &[RoleName], parts: Parts) -> anyhow::Result<V
     let Parts { topology, definitions, secret, schemas, source_schemas } = parts;
     let config = &plan.config;
     let event_clock = config.clock == Clock::Event;
-    let mut lanes = Vec::new();
+    let (mut lanes, mut groups) = (Vec::new(), Vec::new());
     if wanted(RoleName::Ingest) {
         let clock = if event_clock { ingest::Clock::Event } else { ingest::Clock::Wall };
         for index in 0..config.lanes.ingest {
             let sources = wiring::sources(config)?;
             let ids = (schemas, Arc::clone(&source_schemas));
             let role = Ingest::new(Arc::clone(&topology), sources, secret.clone(), ids, clock);
+            groups.extend((index == 0).then(|| watched(plan, &role)));
             lanes.push(spawn(role, plan, index)?);
         }
     }
@@ -230,10 +233,25 @@ fn start(plan: &Arc<Plan>, roles: &[RoleName], parts: Parts) -> anyhow::Result<V
         let shared = wiring::profile(config, &topology, definitions, &secret, schemas, event_clock)?;
         let shared = Arc::new(shared);
         for index in 0..config.lanes.profile {
-            lanes.push(spawn(Profile::new(&topology, Arc::clone(&shared)), plan, index)?);
+            let role = Profile::new(&topology, Arc::clone(&shared));
+            groups.extend((index == 0).then(|| watched(plan, &role)));
+            lanes.push(spawn(role, plan, index)?);
         }
     }
+    watch::start(config, groups, plan.stop.clone())?;
     Ok(lanes)
+}
+
+/// The group of a role.
+fn watched<R: Role>(plan: &Plan, role: &R) -> Watched {
+    let (dealt, bystander) = (plan.table.spec(role.topic()), plan.table.spec(role.bystander()));
+    Watched {
+        group: lane::group(&plan.config, R::NAME),
+        topic: dealt.name.clone(),
+        partitions: dealt.partitions,
+        bystander: bystander.name.clone(),
+        suspects: Vec::new(),
+    }
 }
 
 fn spawn<R: Role>(role: R, plan: &Arc<Plan>, index: u16) -> anyhow::Result<JoinHandle<()>> {

@@ -35,7 +35,7 @@ pub use context::{Client, StatisticsSink};
 pub use lane::KafkaLane;
 pub use tools::{
     AskError, Follow, Group, GroupMember, Inspector, NamedPartition, Place, RawProducer, RawRecord, Scan,
-    Scanned, ToolWriter, View, read_committed,
+    Scanned, ToolWriter, View, deal_again, read_committed,
 };
 pub use topics::{
     CleanupPolicy, DescribedTopic, Mismatch, PartitionCount, Retention, TimestampType, TopicAdmin,

@@ -439,6 +439,7 @@ impl<L: Log, T: Task> Lane<L, T> {
     /// After a commit of unknown outcome: a new producer settles it, and the committed offsets tell. An error leaves
     /// everything as it is, so that the next step tries again.
     fn settle(&mut self, effects: &mut dyn FnMut(T::Effect)) -> Result<StepReport, LaneError> {
+        self.report.settled = true;
         self.log.recover()?;
         if self.sent.is_empty() {
             // Nothing was in it: see `mark`.

@@ -29,7 +29,7 @@ const COLUMNS: [(&str, &str, &str); 9] = [
 /// Runs both ways of publishing, in turn, so that both meet the same moods of the machine.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<ExitCode> {
     let (repeats, flags) = split(arguments)?;
-    let built = Command::new(cargo())
+    let built = cargo()
         .current_dir(root)
         .args(["build", "--release", "--locked", "--package", "catchment"])
         .status()

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -39,7 +39,7 @@ impl Fuzz {
 
     /// Runs the targets. The first finding ends the run, and its input stays.
     pub(crate) fn run(&self, root: &Path) -> Result<ExitCode> {
-        let installed = Command::new(cargo())
+        let installed = cargo()
             .args(["fuzz", "--version"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -76,7 +76,7 @@ impl Fuzz {
         for path in [&corpus, &found] {
             fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
         }
-        let status = Command::new(cargo())
+        let status = cargo()
             .args(["fuzz", "run", "--fuzz-dir"])
             .arg(directory)
             // No `unsafe` stands in this workspace; without the address sanitizer twice as many inputs are tried.

@@ -15,6 +15,7 @@ mod fleet;
 mod kafka;
 mod launch;
 mod ports;
+mod proxy;
 mod registry;
 mod tls;
 
@@ -34,6 +35,7 @@ use fleet::Fleet;
 
 pub use acl::deny;
 pub use broker::{Broker, BrokerOptions};
+pub use proxy::Proxy;
 pub use registry::Registry;
 
 /// Variable: where tests find a broker, as `host:port`.

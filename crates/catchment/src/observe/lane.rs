@@ -133,6 +133,8 @@ struct Metrics {
     aborted: Counter,
     fenced: Counter,
     unknown: Counter,
+    settled_committed: Counter,
+    settled_aborted: Counter,
     last_commit: Gauge,
     restored: Counter,
 }
@@ -143,6 +145,8 @@ impl Metrics {
             |phase: &'static str| metrics::histogram!(names::STEP_SECONDS, "role" => role, "phase" => phase);
         let commits =
             |outcome: &'static str| metrics::counter!(names::COMMITS, "role" => role, "outcome" => outcome);
+        let settled =
+            |found: &'static str| metrics::counter!(names::COMMITS_SETTLED, "role" => role, "found" => found);
         let counter = |name: &'static str| metrics::counter!(name, "role" => role);
         // So that the first restart is an increase from 0, and not an unknown time series.
         for reason in Restart::ALL {
@@ -163,6 +167,8 @@ impl Metrics {
             aborted: commits("aborted"),
             fenced: commits("fenced"),
             unknown: commits("unknown"),
+            settled_committed: settled("committed"),
+            settled_aborted: settled("aborted"),
             last_commit: metrics::gauge!(names::LAST_COMMIT, "role" => role, "lane" => index.to_owned()),
             restored: counter(names::RESTORED),
         }
@@ -227,6 +233,13 @@ impl LaneObserver {
     pub fn step_ended(&mut self, result: &Result<StepReport, LaneError>, times: Times) {
         let noted = self.notes.take();
         let Some((begun, start)) = self.begun.take() else { return };
+        if let Ok(report) = result
+            && report.settled
+        {
+            let metrics = &self.metrics;
+            let found = if report.committed { &metrics.settled_committed } else { &metrics.settled_aborted };
+            found.increment(1);
+        }
         let failure = match result {
             Ok(report) if report.records == 0 && report.outputs == 0 && report.aborted.is_none() => return,
             Ok(report) => match &report.aborted {

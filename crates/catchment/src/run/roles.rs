@@ -28,6 +28,9 @@ pub trait Role: Send + 'static {
     /// Topics that are read besides: of each the partitions with the numbers that the lane was given.
     fn followed(&self) -> Vec<TopicId>;
 
+    /// A topic that the role has to do with and that its group does not deal out.
+    fn bystander(&self) -> TopicId;
+
     /// The order of reading.
     fn order(&self) -> Order;
 
@@ -108,6 +111,10 @@ impl Role for Ingest {
         self.topics().into_iter().filter(|topic| *topic != dealt).collect()
     }
 
+    fn bystander(&self) -> TopicId {
+        self.topology.customer_events
+    }
+
     fn order(&self) -> Order {
         match self.clock {
             Clock::Wall => Order::Offset,
@@ -144,13 +151,14 @@ impl Role for Ingest {
 #[derive(Debug)]
 pub struct Profile {
     customer_events: TopicId,
+    customer_profiles: TopicId,
     shared: Arc<Shared>,
 }
 
 impl Profile {
     /// `shared` is what all profile tasks of the process share.
     pub fn new(topology: &Topology, shared: Arc<Shared>) -> Self {
-        Profile { customer_events: topology.customer_events, shared }
+        Profile { customer_events: topology.customer_events, customer_profiles: topology.profiles, shared }
     }
 }
 
@@ -167,6 +175,10 @@ impl Role for Profile {
 
     fn followed(&self) -> Vec<TopicId> {
         Vec::new()
+    }
+
+    fn bystander(&self) -> TopicId {
+        self.customer_profiles
     }
 
     fn order(&self) -> Order {

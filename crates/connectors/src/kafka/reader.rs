@@ -299,6 +299,9 @@ impl Reader {
     }
 
     /// Fills the batch; waits for the first record only. Records that were not asked for are set aside.
+    ///
+    /// Troubles queue up before the records, one for each attempt to connect. All that are there are taken at once: one a
+    /// call would keep a lane that waits after each from reading long after Kafka is back.
     fn read(
         &mut self,
         asked: Asked,
@@ -307,12 +310,14 @@ impl Reader {
         wait: Duration,
     ) -> Result<(), LogError> {
         let deadline = Instant::now() + wait;
+        let mut trouble = None;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let wait = if batch.is_empty() { whole_millis(left) } else { Duration::ZERO };
+            let waits = batch.is_empty() && trouble.is_none();
+            let wait = if waits { whole_millis(left) } else { Duration::ZERO };
             let aside = match self.consumer.poll(wait) {
-                None if batch.is_empty() && Instant::now() < deadline => continue,
-                None => return Ok(()),
+                None if waits && Instant::now() < deadline => continue,
+                None => return trouble.filter(|_| batch.is_empty()).map_or(Ok(()), Err),
                 Some(Ok(message)) => {
                     match take(&self.names, &mut self.inputs, &message, asked, limits, batch) {
                         Taken::Placed => continue,
@@ -338,7 +343,10 @@ impl Reader {
                 }
                 // An error that stays comes again.
                 Err(_) if !batch.is_empty() => return Ok(()),
-                Err(error) => return Err(self.trouble(&error)),
+                Err(error) => match self.trouble(&error) {
+                    retry @ LogError::Retry { .. } => trouble = Some(retry),
+                    error => return Err(error),
+                },
             }
         }
     }

@@ -7,7 +7,7 @@ mod transaction;
 
 pub(super) use ask::ToolContext;
 pub use ask::{AskError, Inspector, NamedPartition, Place, View};
-pub use groups::{Group, GroupMember};
+pub use groups::{Group, GroupMember, deal_again};
 pub use scan::{Follow, Scan, Scanned};
 pub use transaction::ToolWriter;
 

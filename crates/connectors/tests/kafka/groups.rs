@@ -1,8 +1,9 @@
-use crate::support::{Kafka, at, brokers, cluster, drive, outbox};
-use catchment_connectors::kafka::KafkaLane;
+use crate::support::{Kafka, PATIENCE, at, brokers, cluster, drive, outbox};
+use catchment_connectors::kafka::{Inspector, KafkaLane, View, deal_again};
 use catchment_runtime::conformance::{IN, OUT};
 use catchment_runtime::{Batch, BatchLimits, CommitOutcome, Log as _, LogError, NextOffset, TopicTable};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -109,4 +110,36 @@ fn kafka_that_can_not_be_reached_is_no_crash() {
     settings.request_timeout = Duration::from_secs(1);
     let error = KafkaLane::join(settings).unwrap_err();
     assert!(matches!(error, LogError::Retry { .. }), "{error}");
+}
+
+#[test]
+fn a_lane_that_dies_in_the_midst_of_a_hand_over_leaves_a_partition_without_an_owner_until_it_is_dealt_again()
+{
+    let Some(brokers) = brokers("groups") else {
+        return;
+    };
+    let kafka = Kafka::new(&brokers);
+    let join = |id: &str| KafkaLane::join(kafka.settings(id, id)).unwrap();
+    let mut first = join("first");
+    let mut second = join("second");
+    let (start, mut batch) = (Instant::now(), Batch::default());
+    while first.poll(&BatchLimits::default(), &mut batch) != Err(LogError::Reassigned) {
+        assert!(start.elapsed() < PATIENCE, "nothing is taken from the first");
+    }
+    // As a crash: it can't say goodbye. What is left of it is told off once its name is taken.
+    std::mem::forget(first);
+    let mut first = join("first");
+    let inspector = Inspector::new(&kafka.cluster, None, View::Committed, PATIENCE).unwrap();
+    let orphans = || inspector.group(&kafka.prefix).unwrap().orphans(kafka.name(IN), 2).len();
+    assert_eq!(orphans(), 1);
+    assert_eq!(first.assignment().len() + second.assignment().len(), 1);
+
+    let (cluster, group, bystander) =
+        (kafka.cluster.clone(), kafka.prefix.clone(), kafka.name(OUT).to_owned());
+    let dealer = thread::spawn(move || deal_again(&cluster, &group, &bystander, PATIENCE));
+    drive(&mut [&mut first, &mut second], |lanes| lanes.iter().all(|lane| lane.assignment().len() == 1));
+    dealer.join().unwrap().unwrap();
+    let kept = first.assignment().to_vec();
+    drive(&mut [&mut first, &mut second], |_| false_after(Duration::from_secs(2)));
+    assert_eq!((first.assignment(), orphans()), (&kept[..], 0), "nothing moves when the dealer has left");
 }

@@ -25,6 +25,9 @@ use time::Times;
 /// Name of the role in dead letters.
 const ROLE: &str = "ingest";
 
+/// A step waits for its records for less than this, in milliseconds.
+const WAIT: Millis = 1_000;
+
 /// A source with what depends on the table of topics.
 #[derive(Debug)]
 struct Source {
@@ -203,10 +206,12 @@ impl IngestTask {
         self.times.clamp(source, record.partition, stated.unwrap_or(record.append_time).min(latest))
     }
 
-    /// The latest moment that a record can have arrived at, as far as anybody here knows.
-    fn latest(&self, now: Millis) -> Millis {
+    /// The latest moment that a record can have arrived at, as far as anybody here knows. The clock of a step is read
+    /// before its records are waited for, so that the record's own time is believed for as long as that may take: else
+    /// it would depend on the step when an event happened.
+    fn latest(&self, now: Millis, record: &Record<'_>) -> Millis {
         match self.clock {
-            Clock::Wall => now,
+            Clock::Wall => record.append_time.clamp(now, now.saturating_add(WAIT)),
             Clock::Event => Millis::MAX,
         }
     }
@@ -247,7 +252,7 @@ impl IngestTask {
         step: &mut Step<IngestEffect>,
     ) -> Result<(), Unreadable> {
         let read = self.read(at, record, text)?;
-        let arrival = self.arrival_of(at, record, read.json(record, text), self.latest(step.now));
+        let arrival = self.arrival_of(at, record, read.json(record, text), self.latest(step.now, record));
         self.times.seen(at, record.partition, arrival);
         self.tick(arrival, step);
         let source = &self.sources[at];

@@ -70,6 +70,8 @@ pub struct StepReport {
     /// Why it was not committed: state is as before the step, and the next step reads the same records again. The edge
     /// waits a little before.
     pub aborted: Option<String>,
+    /// The log did not say at first whether the transaction was committed: the offsets told.
+    pub settled: bool,
     /// The step ended at its limits: there is probably more to read at once.
     pub full: bool,
     /// Partitions that are [held](super::Lane::held) since this step.

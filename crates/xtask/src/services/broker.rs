@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::fleet::Fleet;
-use super::kafka::{self, CLUSTER, DENIED, MECHANISM, Ports, TLS, USER};
+use super::kafka::{self, CLUSTER, DENIED, MECHANISM, Node, Ports, TLS, USER};
 use super::launch::{Launched, java, new_log, settle};
 use super::ports::HOST;
 use super::tls::{self, PASSWORD};
@@ -45,6 +45,7 @@ struct Plan {
     fleet: Arc<Fleet>,
     directory: PathBuf,
     options: BrokerOptions,
+    node: Node,
 }
 
 impl Broker {
@@ -64,8 +65,9 @@ impl Broker {
         directory: &Path,
         options: BrokerOptions,
     ) -> Result<Self> {
-        let plan = Plan { fleet: Arc::clone(fleet), directory: directory.to_owned(), options };
-        plan.prepare(libs)?;
+        let node = Node::alone();
+        let plan = Plan { fleet: Arc::clone(fleet), directory: directory.to_owned(), options, node };
+        plan.prepare(libs, Ports::free()?)?;
         let mut ports = Ports::free()?;
         let first = plan.launch(ports)?;
         let launched = settle(fleet, first, || {
@@ -73,6 +75,45 @@ impl Broker {
             plan.launch(ports)
         })?;
         Ok(Broker { plan, ports, launched })
+    }
+
+    /// Starts as many as the array is long, as one cluster: topics may have that many copies, up to three, and internal
+    /// ones do. As [`Broker::start`], in a directory each. While less than half
+    /// are down, the others go on.
+    ///
+    /// # Errors
+    /// As [`Broker::start`]; also if a port was taken by somebody else meanwhile.
+    pub fn start_cluster<const N: usize>(
+        libs: &Path,
+        directory: &Path,
+        options: &BrokerOptions,
+    ) -> Result<[Self; N]> {
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        let ports: [Ports; N] = Ports::free_for()?;
+        let controllers: Vec<u16> = ports.iter().map(|ports| ports.controller).collect();
+        let mut brokers = Vec::with_capacity(N);
+        for (index, ports) in ports.into_iter().enumerate() {
+            let number = index + 1;
+            let plan = Plan {
+                fleet: Arc::new(Fleet::default()),
+                directory: directory.join(number.to_string()),
+                options: options.clone(),
+                node: Node { number, controllers: controllers.clone() },
+            };
+            plan.prepare(libs, ports)?;
+            brokers.push((plan, ports));
+        }
+        // None answers before most are there.
+        let launched = brokers.into_iter().map(|(plan, ports)| {
+            let launched = plan.launch(ports)?;
+            Ok(Broker { plan, ports, launched })
+        });
+        let mut brokers = launched.collect::<Result<Vec<Broker>>>()?;
+        for broker in &mut brokers {
+            let again = || broker.plan.launch(broker.ports);
+            broker.launched = settle(&broker.plan.fleet, broker.launched.clone(), again)?;
+        }
+        brokers.try_into().map_err(|_| anyhow::anyhow!("not {N} brokers"))
     }
 
     /// Where it listens in plain text, as `host:port`.
@@ -164,7 +205,7 @@ impl Drop for Broker {
 
 impl Plan {
     /// Makes the directory: a way to the jars, certificates, and formatted data with the users in it.
-    fn prepare(&self, libs: &Path) -> Result<()> {
+    fn prepare(&self, libs: &Path, ports: Ports) -> Result<()> {
         let directory = &self.directory;
         fs::create_dir_all(directory.join("tmp"))
             .with_context(|| format!("cannot create {}", directory.display()))?;
@@ -174,7 +215,7 @@ impl Plan {
             fs::create_dir(directory.join(TLS))?;
             tls::write(&directory.join(TLS))?;
         }
-        fs::write(directory.join(PROPERTIES), kafka::properties(Ports::free()?, &self.options))?;
+        fs::write(directory.join(PROPERTIES), kafka::properties(&self.node, ports, &self.options))?;
         let mut command = self.java("-Xmx64m");
         command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", PROPERTIES]);
         if self.options.tls {
@@ -186,7 +227,7 @@ impl Plan {
     }
 
     fn launch(&self, ports: Ports) -> Result<Launched> {
-        fs::write(self.directory.join(PROPERTIES), kafka::properties(ports, &self.options))?;
+        fs::write(self.directory.join(PROPERTIES), kafka::properties(&self.node, ports, &self.options))?;
         let mut command = self.java("-Xmx512m");
         command.args([
             "-Dorg.slf4j.simpleLogger.showDateTime=true",

@@ -86,17 +86,57 @@ pub(super) struct Ports {
 impl Ports {
     /// Some that are free now.
     pub(super) fn free() -> Result<Self> {
-        let [plaintext, controller, sasl_ssl, mtls, proxied] = ports::free()?;
-        Ok(Ports { plaintext, controller, sasl_ssl, mtls, proxied })
+        let [ports] = Self::free_for()?;
+        Ok(ports)
+    }
+
+    /// Some for each of so many brokers, that are free now.
+    pub(super) fn free_for<const N: usize>() -> Result<[Self; N]> {
+        // All at once, so that none comes twice.
+        let numbers: [[u16; 5]; N] = ports::free_in_groups()?;
+        Ok(numbers.map(|[plaintext, controller, sasl_ssl, mtls, proxied]| Ports {
+            plaintext,
+            controller,
+            sasl_ssl,
+            mtls,
+            proxied,
+        }))
     }
 }
 
-/// The configuration of one node that is alone: internal topics have one replica, topics exist only when created,
+/// A node among those of its cluster, each of which is broker and controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Node {
+    /// From 1.
+    pub(super) number: usize,
+    /// Ports of the controllers of all nodes, in the order of their numbers; empty for one that is alone.
+    pub(super) controllers: Vec<u16>,
+}
+
+impl Node {
+    /// The one node of a cluster.
+    pub(super) fn alone() -> Self {
+        Node { number: 1, controllers: Vec::new() }
+    }
+
+    /// Who votes, and how many copies internal topics have and must have.
+    fn quorum(&self, controller: u16) -> (String, usize, usize) {
+        let own = [controller];
+        let controllers = if self.controllers.is_empty() { &own } else { &self.controllers[..] };
+        let voter = |(index, port): (usize, &u16)| format!("{}@{HOST}:{port}", index + 1);
+        let voters: Vec<String> = controllers.iter().enumerate().map(voter).collect();
+        let copies = voters.len().min(3);
+        (voters.join(","), copies, copies.saturating_sub(1).max(1))
+    }
+}
+
+/// The configuration of a node: topics exist only when created,
 /// and a group does not wait for more members. Everybody may do everything, until an ACL for a topic says otherwise;
 /// then those who are named as super users still may. Paths are relative to the directory of the broker: in a file of
 /// properties some characters of an absolute one would mean something else.
-pub(super) fn properties(ports: Ports, options: &BrokerOptions) -> String {
+pub(super) fn properties(node: &Node, ports: Ports, options: &BrokerOptions) -> String {
     let Ports { plaintext, controller, sasl_ssl, mtls, proxied } = ports;
+    let (number, (voters, copies, in_sync)) = (node.number, node.quorum(controller));
     let mut listeners = format!("PLAINTEXT://{HOST}:{plaintext}");
     if options.tls {
         listeners += &format!(",SASL_SSL://{HOST}:{sasl_ssl},MTLS://{HOST}:{mtls}");
@@ -109,21 +149,21 @@ pub(super) fn properties(ports: Ports, options: &BrokerOptions) -> String {
     let mut text = format!(
         "\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{HOST}:{controller}
+node.id={number}
+controller.quorum.voters={voters}
 listeners={listeners},CONTROLLER://{HOST}:{controller}
 advertised.listeners={advertised}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,MTLS:SSL
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={DATA}
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=8
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=8
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={in_sync}
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 # Tests write records with old times, which retention would take away while they are read.
@@ -197,7 +237,7 @@ mod tests {
 
     #[track_caller]
     fn check(options: &BrokerOptions, listeners: &str, advertised: &str) {
-        let text = properties(PORTS, options);
+        let text = properties(&Node::alone(), PORTS, options);
         assert!(text.contains(&format!("\nlisteners={listeners}\n")), "{text}");
         assert!(text.contains(&format!("\nadvertised.listeners={advertised}\n")), "{text}");
         for line in text.lines() {
@@ -224,7 +264,20 @@ mod tests {
     fn further_properties_come_last_and_so_win() {
         let properties_of_test = vec![("message.max.bytes".to_owned(), "2000".to_owned())];
         let options = BrokerOptions { properties: properties_of_test, ..BrokerOptions::default() };
-        assert!(properties(PORTS, &options).ends_with("\nmessage.max.bytes=2000\n"));
+        assert!(properties(&Node::alone(), PORTS, &options).ends_with("\nmessage.max.bytes=2000\n"));
+    }
+
+    #[test]
+    fn nodes_of_a_cluster_know_each_other_and_keep_copies() {
+        let one = properties(&Node::alone(), PORTS, &BrokerOptions::default());
+        assert!(one.contains("\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:4002\n"), "{one}");
+        assert!(one.contains("\noffsets.topic.replication.factor=1\n"), "{one}");
+        let node = Node { number: 2, controllers: vec![4002, 5002, 6002] };
+        let two = properties(&node, PORTS, &BrokerOptions::default());
+        let voters = "1@127.0.0.1:4002,2@127.0.0.1:5002,3@127.0.0.1:6002";
+        assert!(two.contains(&format!("\nnode.id=2\ncontroller.quorum.voters={voters}\n")), "{two}");
+        let copies = "transaction.state.log.replication.factor=3\ntransaction.state.log.min.isr=2\n";
+        assert!(two.contains(copies), "{two}");
     }
 
     #[test]

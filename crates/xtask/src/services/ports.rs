@@ -9,10 +9,16 @@ pub(super) const HOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// Ports that were free a moment ago, each another one. Someone else may take one before it is used: see [`is_clash`].
 pub(super) fn free<const N: usize>() -> Result<[u16; N]> {
+    let [ports] = free_in_groups()?;
+    Ok(ports)
+}
+
+/// As [`free`], of several groups.
+pub(super) fn free_in_groups<const N: usize, const M: usize>() -> Result<[[u16; N]; M]> {
     // All are held until the last is known, so that none comes twice.
-    let mut listeners = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
+    let mut listeners = Vec::with_capacity(N * M);
+    let mut ports = [[0; N]; M];
+    for port in ports.as_flattened_mut() {
         let listener = TcpListener::bind((HOST, 0)).context("cannot find a free port")?;
         *port = listener.local_addr()?.port();
         listeners.push(listener);

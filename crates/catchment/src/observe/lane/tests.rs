@@ -157,6 +157,22 @@ fn an_abort_is_counted_and_the_step_that_takes_it_again_too() {
 }
 
 #[test]
+fn a_commit_whose_answer_is_lost_is_counted_by_what_is_found_of_it() {
+    let page = page_of(|| {
+        let mut bench = Bench::new();
+        for fault in [Fault::LostAnswer, Fault::LostRequest, Fault::LostRequest] {
+            bench.log.fail_commit("lane", fault);
+            bench.say(0, "one");
+            let _report = bench.step().unwrap();
+        }
+    });
+    let settled = |found| value_of(&page, names::COMMITS_SETTLED, &[("found", found)]);
+    assert_eq!(["committed", "aborted"].map(settled), [1.0, 2.0]);
+    let commits = |outcome| value_of(&page, names::COMMITS, &[("outcome", outcome)]);
+    assert_eq!(["committed", "aborted", "fenced", "unknown"].map(commits), [1.0, 2.0, 0.0, 0.0]);
+}
+
+#[test]
 fn a_lane_that_is_replaced_is_fenced() {
     let page = page_of(|| {
         let mut bench = Bench::new();

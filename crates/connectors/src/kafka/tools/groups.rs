@@ -1,8 +1,14 @@
 //! Who is in a consumer group, and what each member owns.
 
-use rdkafka::consumer::Consumer as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use super::ask::{AskError, Inspector, NamedPartition};
+use rdkafka::ClientContext;
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
+
+use super::super::config::Cluster;
+use super::ask::{AskError, Inspector, NamedPartition, classify};
 
 /// A consumer group as its coordinator sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +24,17 @@ impl Group {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && matches!(self.state.as_str(), "" | "Empty" | "Dead")
+    }
+
+    /// The partitions of a topic that nobody owns, while nothing is being dealt out; `partitions` is how many there are.
+    #[must_use]
+    pub fn orphans(&self, topic: &str, partitions: u32) -> Vec<NamedPartition> {
+        if self.state != "Stable" {
+            return Vec::new();
+        }
+        let all = (0..partitions)
+            .filter_map(|number| Some(NamedPartition::new(topic, i32::try_from(number).ok()?)));
+        all.filter(|at| self.members.iter().all(|member| !member.partitions.contains(at))).collect()
     }
 
     /// The member that has a partition: of that topic, or the same number of the topic that the group subscribes to,
@@ -61,6 +78,60 @@ impl Inspector {
             partitions: member.assignment().and_then(assignment).unwrap_or_default(),
         });
         Ok(Group { state: group.state().to_owned(), members: members.collect() })
+    }
+}
+
+/// Has a group deal out its partitions once more: joins it for a moment as a reader of another topic, and leaves. The
+/// members keep what they have, and get what nobody has.
+///
+/// cooperative-sticky deals out in two rounds: in the first a partition is taken from one member, in the second, which
+/// that member asks for, it is given to another. If the one dies in between and comes back under its static name, it is
+/// handed what it had after the first round, and nobody asks for the second: the partition would stay without an owner
+/// until a member comes or goes.
+///
+/// `bystander` is a topic that exists, that the client may describe, and that no member of the group subscribes to.
+///
+/// # Errors
+/// [`AskError::Unreachable`] if the group has dealt out nothing within `patience`; see [`AskError`].
+pub fn deal_again(
+    cluster: &Cluster,
+    group: &str,
+    bystander: &str,
+    patience: Duration,
+) -> Result<(), AskError> {
+    let what = format!("joining group {group}");
+    let mut config = cluster.consumer(group, 1);
+    config.set("group.protocol", "classic");
+    config.set("partition.assignment.strategy", "cooperative-sticky");
+    let refused = |error: rdkafka::error::KafkaError| AskError::refused("Kafka client", error.to_string());
+    let consumer = BaseConsumer::from_config_and_context(&config, Bystander::default()).map_err(refused)?;
+    consumer.subscribe(&[bystander]).map_err(refused)?;
+    let start = Instant::now();
+    while !consumer.context().dealt.load(Ordering::Relaxed) {
+        if let Some(Err(error)) = consumer.poll(Duration::from_millis(50))
+            && let denied @ AskError::Denied { .. } = classify(&what, &error, None)
+        {
+            return Err(denied);
+        }
+        if start.elapsed() > patience {
+            let reason = format!("nothing was dealt out within {} s", patience.as_secs());
+            return Err(AskError::Unreachable { what, reason });
+        }
+    }
+    Ok(())
+}
+
+/// Of a member that only comes to go.
+#[derive(Default)]
+struct Bystander {
+    dealt: AtomicBool,
+}
+
+impl ClientContext for Bystander {}
+
+impl ConsumerContext for Bystander {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        self.dealt.fetch_or(matches!(rebalance, Rebalance::Assign(_)), Ordering::Relaxed);
     }
 }
 
@@ -117,6 +188,25 @@ mod tests {
         for cut in 0..bytes.len() - 4 {
             assert_eq!(assignment(&bytes[..cut]), None, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_partition_without_an_owner_is_an_orphan_once_all_is_dealt_out() {
+        let at = |partition| NamedPartition::new("events", partition);
+        let member = |partitions: Vec<NamedPartition>| GroupMember {
+            name: "a".to_owned(),
+            host: String::new(),
+            partitions,
+        };
+        let mut group = Group {
+            state: "Stable".to_owned(),
+            members: vec![member(vec![at(0), at(3)]), member(vec![at(2)]), member(Vec::new())],
+        };
+        assert_eq!(group.orphans("events", 4), [at(1)]);
+        assert_eq!(group.orphans("events", 1), []);
+        group.state = "PreparingRebalance".to_owned();
+        assert_eq!(group.orphans("events", 4), []);
+        assert_eq!(Group::default().orphans("events", 4), []);
     }
 
     #[test]

@@ -79,6 +79,25 @@ fn nothing_arrives_after_the_wall_clocks_now() {
 }
 
 #[test]
+fn what_arrived_while_the_step_waited_for_it_keeps_its_time() {
+    // When the record was appended, when it says that it arrived, and when it arrived: in steps that began at 5,000.
+    for (appended, stated, arrived) in [
+        (5_090, "1970-01-01T00:00:05.080Z", 5_080),
+        (5_090, "1970-01-01T00:00:07Z", 5_090),
+        (9_000, "1970-01-01T00:00:09Z", 6_000),
+        (4_000, "1970-01-01T00:00:09Z", 5_000),
+        (4_000, "1970-01-01T00:00:03Z", 3_000),
+    ] {
+        let mut bench = Bench::new(Clock::Wall);
+        bench.step.now = 5_000;
+        let value = page(stated);
+        bench.process(Raw { topic: "behaviour", value: Some(&value), time: appended, ..Raw::default() });
+        bench.task.advance(&mut bench.step);
+        assert_eq!(bench.watermarks()[0], format!("0@5000: web/0={arrived}"), "{appended} {stated}");
+    }
+}
+
+#[test]
 fn ranks_are_places_in_the_configuration() {
     let bench = Bench::new(Clock::Event);
     let named = Headers(vec![(headers::SOURCE.to_owned(), b"contacts".to_vec())]);
