@@ -22,6 +22,7 @@ mod lane;
 mod member;
 mod names;
 mod offsets;
+mod ownership;
 mod reader;
 mod restorer;
 mod tools;

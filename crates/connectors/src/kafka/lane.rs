@@ -1,9 +1,9 @@
 //! One lane's handle on Kafka.
 
 use super::config::LaneSettings;
-use super::context::GroupEvent;
 use super::member::Member;
 use super::names::Names;
+use super::ownership::Ownership;
 use super::reader::Reader;
 use super::restorer::Restorer;
 use super::writer::Writer;
@@ -12,8 +12,8 @@ use catchment_runtime::{
     Batch, BatchLimits, CommitOutcome, End, Log, LogError, Millis, NextOffset, Outbox, Partition,
     Reassignment, TopicId, TopicPartition,
 };
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,11 +35,7 @@ pub struct KafkaLane {
     /// One for each topic.
     restorers: BTreeMap<TopicId, Restorer>,
     writer: Writer,
-    assignment: Vec<TopicPartition>,
-    /// Partition numbers that the group gave. Unused where the assignment is static.
-    owned: BTreeSet<Partition>,
-    /// What changed and was not yet handed to the lane's owner, because the log had no answer.
-    change: Reassignment,
+    ownership: Ownership,
 }
 
 impl KafkaLane {
@@ -71,7 +67,7 @@ impl KafkaLane {
     /// As [`join`](Self::join), and [`LogError::UnknownPartition`].
     pub fn assigned(settings: LaneSettings, partitions: &[TopicPartition]) -> Result<Self, LogError> {
         let mut lane = Self::new(settings, true)?;
-        lane.assignment = partitions.to_vec();
+        lane.ownership = Ownership::fixed(partitions);
         lane.follow(partitions)?;
         Ok(lane)
     }
@@ -90,9 +86,7 @@ impl KafkaLane {
             reader,
             restorers: BTreeMap::new(),
             writer,
-            assignment: Vec::new(),
-            owned: BTreeSet::new(),
-            change: Reassignment::default(),
+            ownership: Ownership::default(),
         })
     }
 
@@ -109,58 +103,31 @@ impl KafkaLane {
     fn disturbed(&mut self) -> Result<bool, LogError> {
         self.writer.serve();
         self.member.serve(Duration::ZERO)?;
-        Ok(self.member.has_events() || !self.change.is_empty())
+        Ok(self.member.has_events() || !self.ownership.is_settled())
     }
 
     fn undisturbed(&mut self) -> Result<(), LogError> {
         if self.disturbed()? { Err(LogError::Reassigned) } else { Ok(()) }
     }
 
-    /// The partitions of the topics that are read, of that number.
-    fn share(&self, number: Partition) -> Vec<TopicPartition> {
-        let topics = [self.settings.topic].into_iter().chain(self.settings.followed.iter().copied());
-        let share = topics.map(|topic| TopicPartition { topic, partition: number });
-        share.filter(|at| self.names.of(*at).is_ok()).collect()
-    }
-
     /// Takes what the group told, in its order.
     fn take_events(&mut self) {
+        // The partitions of the topics that are read, of a number.
+        let topics = [self.settings.topic].into_iter().chain(self.settings.followed.iter().copied());
+        let topics: Vec<TopicId> = topics.collect();
+        let names = &self.names;
+        let share = |number: Partition| -> Vec<TopicPartition> {
+            let share = topics.iter().map(|topic| TopicPartition { topic: *topic, partition: number });
+            share.filter(|at| names.of(*at).is_ok()).collect()
+        };
         while let Some(event) = self.member.take_event() {
-            match event {
-                GroupEvent::Assigned(numbers) => {
-                    for number in numbers.into_iter().filter_map(|number| Partition::try_from(number).ok()) {
-                        if self.owned.insert(number) {
-                            let share = self.share(number);
-                            if share.is_empty() {
-                                tracing::error!(
-                                    partition = number,
-                                    "a partition that was added after the start is not read: restart every process of this role"
-                                );
-                            }
-                            self.change.gained.extend(share);
-                        }
-                    }
-                }
-                GroupEvent::Revoked { partitions, lost } => {
-                    for number in partitions.into_iter().filter_map(|number| Partition::try_from(number).ok())
-                    {
-                        if self.owned.remove(&number) {
-                            self.give_up(number, lost);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn give_up(&mut self, number: Partition, lost: bool) {
-        for at in self.share(number) {
-            self.reader.forget(at);
-            self.change.gained.retain(|gained| *gained != at);
-            // Gained and given up before the owner heard of it: nothing happened.
-            if self.assignment.contains(&at) {
-                let list = if lost { &mut self.change.lost } else { &mut self.change.revoked };
-                list.push(at);
+            let told = self.ownership.take(&event, share);
+            told.gone.iter().for_each(|at| self.reader.forget(*at));
+            for partition in told.unknown {
+                tracing::error!(
+                    partition,
+                    "a partition that was added after the start is not read: restart every process of this role"
+                );
             }
         }
     }
@@ -197,24 +164,16 @@ impl KafkaLane {
 
 impl Log for KafkaLane {
     fn assignment(&self) -> &[TopicPartition] {
-        &self.assignment
+        self.ownership.assignment()
     }
 
     fn reassign(&mut self) -> Result<Reassignment, LogError> {
         self.member.serve(Duration::ZERO)?;
         self.take_events();
-        let gained = self.change.gained.clone();
+        // The change is handed over only once all of it is read: a log without an answer is asked again.
+        let gained = self.ownership.gained().to_vec();
         self.follow(&gained)?;
-        let mut change = std::mem::take(&mut self.change);
-        for list in [&mut change.gained, &mut change.revoked, &mut change.lost] {
-            list.sort_unstable();
-        }
-        let gone = |at: &TopicPartition| change.revoked.contains(at) || change.lost.contains(at);
-        self.assignment.retain(|at| !gone(at));
-        self.assignment.extend(&change.gained);
-        self.assignment.sort_unstable();
-        self.assignment.dedup();
-        Ok(change)
+        Ok(self.ownership.settle())
     }
 
     fn set_poll_wait(&mut self, wait: Duration) {
@@ -334,7 +293,7 @@ impl fmt::Debug for KafkaLane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaLane")
             .field("settings", &self.settings)
-            .field("assignment", &self.assignment)
+            .field("assignment", &self.ownership.assignment())
             .finish_non_exhaustive()
     }
 }

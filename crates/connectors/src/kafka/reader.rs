@@ -382,7 +382,7 @@ impl Reader {
         let ends = ask(&self.consumer, &self.names, &of, rdkafka::Offset::End, self.timeout)?;
         for ((at, earliest), end) in of.into_iter().zip(earliest).zip(ends) {
             let input = self.input(at)?;
-            if input.fetched < earliest || input.fetched > end {
+            if is_outside(input.fetched, earliest, end) {
                 input.gap = Some(earliest);
             } else if input.fetch == Fetch::On {
                 // It may be the one, and all right by now: it is to be fetched again.
@@ -392,6 +392,12 @@ impl Reader {
         self.suspect = false;
         Ok(())
     }
+}
+
+/// Whether a partition that holds what is from `earliest` up to before `end` can't be read on at `position`: retention has
+/// overtaken it, or the partition is shorter than what was read. At the end there is nothing yet, which is no gap.
+fn is_outside(position: NextOffset, earliest: NextOffset, end: NextOffset) -> bool {
+    position < earliest || position > end
 }
 
 /// Rounded up: librdkafka waits for whole milliseconds, and rdkafka spins for what is left of the last one.
@@ -453,4 +459,26 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Headers {
         }
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_must_be_within_what_the_partition_holds() {
+        for (position, earliest, end, outside) in [
+            (5, 5, 9, false),
+            (9, 5, 9, false),
+            (4, 5, 9, true),
+            (10, 5, 9, true),
+            // Empty: made anew, or all of it deleted.
+            (0, 0, 0, false),
+            (7, 7, 7, false),
+            (7, 0, 0, true),
+        ] {
+            let [position, earliest, end] = [position, earliest, end].map(NextOffset);
+            assert_eq!(is_outside(position, earliest, end), outside, "{position:?} in {earliest:?}..{end:?}");
+        }
+    }
 }
