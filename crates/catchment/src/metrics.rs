@@ -147,6 +147,8 @@ metrics! {
         "Records of changelogs that were read back, counted by their offsets.";
     RESTORE_REMAINING = "catchment_restore_remaining_records", Kind::Gauge, ["role", "lane"],
         "Offsets of changelogs that a lane still has to read back.";
+    RESTORE_LEFT = "catchment_restore_left_seconds", Kind::Gauge, ["role", "lane"],
+        "Time until a lane has read its state back, at its pace so far.";
     RESTORE_SECONDS = "catchment_restore_seconds", Kind::Histogram(Buckets::Long), ["role"],
         "Time that a lane took to read its state back.";
     STATE_RECORDS = "catchment_state_records_total", Kind::Counter, ["role", "origin"],
@@ -173,6 +175,8 @@ metrics! {
         "Decisions that wait for their time.";
     DEDUP_ENTRIES = "catchment_dedup_entries", Kind::Gauge, ["lane"],
         "Event ids in memory.";
+    STATE_BYTES = "catchment_state_bytes", Kind::Gauge, ["lane"],
+        "Memory that profiles, timers and event ids take, estimated.";
     DEDUP_EVICTED = "catchment_dedup_evicted_total", Kind::Counter, [],
         "Event ids that were forgotten before their time, because there were too many.";
     REGISTRY_REQUESTS = "catchment_registry_requests_total", Kind::Counter, ["outcome"],

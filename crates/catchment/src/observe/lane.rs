@@ -11,7 +11,7 @@ use metrics::{Counter, Gauge, Histogram};
 
 use super::health::{HeldPartition, LaneHealth, NamedPartition, State, hold};
 use super::log::Times;
-use super::task::Notes;
+use super::task::{Noted, Notes};
 use super::trace::{StepSpans, TracedStep, Traces};
 use crate::metrics as names;
 
@@ -90,6 +90,8 @@ pub struct StateSize {
     pub dedup_entries: usize,
     /// Event ids that were forgotten early since the tasks were made.
     pub dedup_evicted: u64,
+    /// Memory that all of it takes, estimated.
+    pub bytes: usize,
 }
 
 /// Feeds metrics, traces and health from what a lane's loop does. Belongs to the lane's thread.
@@ -115,12 +117,34 @@ struct Restore {
     since: Instant,
     done: u64,
     remaining: u64,
+    /// When it was said in the log.
+    said: Instant,
+}
+
+/// How often a restore says how far it has come.
+const SAY_RESTORE: Duration = Duration::from_secs(5);
+
+impl Restore {
+    fn new(remaining: u64) -> Self {
+        let now = Instant::now();
+        Restore { since: now, done: 0, remaining, said: now }
+    }
+}
+
+/// How long it will take to read what is left, at the pace so far. `None` as long as that is nothing to go by.
+fn time_left(done: u64, remaining: u64, elapsed: Duration) -> Option<Duration> {
+    if remaining == 0 {
+        return Some(Duration::ZERO);
+    }
+    let nanos = elapsed.as_nanos().saturating_mul(u128::from(remaining)).checked_div(u128::from(done))?;
+    Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
 }
 
 /// Looked up once: a step records several of them.
 struct Metrics {
     poll: Histogram,
     process: Histogram,
+    flush: Histogram,
     commit: Histogram,
     all: Histogram,
     records: Histogram,
@@ -155,6 +179,7 @@ impl Metrics {
         Metrics {
             poll: seconds("poll"),
             process: seconds("process"),
+            flush: seconds("flush"),
             commit: seconds("commit"),
             all: seconds("all"),
             records: metrics::histogram!(names::STEP_RECORDS, "role" => role),
@@ -244,7 +269,7 @@ impl LaneObserver {
             Ok(report) if report.records == 0 && report.outputs == 0 && report.aborted.is_none() => return,
             Ok(report) => match &report.aborted {
                 None => {
-                    self.committed(report, begun.elapsed(), times, noted.oldest);
+                    self.committed(report, begun.elapsed(), times, &noted);
                     None
                 }
                 Some(reason) => {
@@ -260,11 +285,12 @@ impl LaneObserver {
         }
     }
 
-    fn committed(&self, report: &StepReport, all: Duration, times: Times, oldest: Option<Millis>) {
+    fn committed(&self, report: &StepReport, all: Duration, times: Times, noted: &Noted) {
         let metrics = &self.metrics;
         metrics.poll.record(times.poll.as_secs_f64());
         metrics.commit.record(times.commit.as_secs_f64());
-        metrics.process.record(all.saturating_sub(times.poll + times.commit).as_secs_f64());
+        metrics.flush.record(noted.flush.as_secs_f64());
+        metrics.process.record(all.saturating_sub(times.poll + noted.flush + times.commit).as_secs_f64());
         metrics.all.record(all.as_secs_f64());
         metrics.records.record(float(report.records));
         metrics.read.increment(whole(report.records));
@@ -274,7 +300,7 @@ impl LaneObserver {
         metrics.committed.increment(1);
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         metrics.last_commit.set(now.as_secs_f64());
-        if let Some(oldest) = oldest {
+        if let Some(oldest) = noted.oldest {
             metrics.age.record(age(now, oldest));
         }
         self.health.kafka_answered();
@@ -348,7 +374,7 @@ impl LaneObserver {
         let remaining = changelogs.map(|at| at.target.0.saturating_sub(at.position.0)).sum();
         match (&mut self.restore, is_done) {
             (None, true) => self.health.set(State::Running),
-            (None, false) => self.restore = Some(Restore { since: Instant::now(), done: 0, remaining }),
+            (None, false) => self.restore = Some(Restore::new(remaining)),
             (Some(restore), _) => {
                 // More than before: the group gave more partitions meanwhile.
                 let read = restore.remaining.saturating_sub(remaining);
@@ -356,15 +382,26 @@ impl LaneObserver {
                 *restore = Restore { done: restore.done + read, remaining, ..*restore };
             }
         }
-        let Some(Restore { since, done, remaining }) = self.restore else { return };
+        let Some(restore) = &mut self.restore else { return };
+        let (done, remaining, elapsed) = (restore.done, restore.remaining, restore.since.elapsed());
+        let left = if is_done { Some(Duration::ZERO) } else { time_left(done, remaining, elapsed) };
+        if let Some(left) = left {
+            metrics::gauge!(names::RESTORE_LEFT, "role" => self.role, "lane" => self.index.clone())
+                .set(left.as_secs_f64());
+        }
         if is_done {
             self.restore = None;
-            metrics::histogram!(names::RESTORE_SECONDS, "role" => self.role)
-                .record(since.elapsed().as_secs_f64());
+            metrics::histogram!(names::RESTORE_SECONDS, "role" => self.role).record(elapsed.as_secs_f64());
             self.health.set(State::Running);
-        } else {
-            self.health.set(State::Restoring { done, of: done + remaining });
+            return;
         }
+        if restore.said.elapsed() >= SAY_RESTORE {
+            restore.said = Instant::now();
+            let a_second = u128::from(done) * 1_000 / elapsed.as_millis().max(1);
+            let left = left.map(|left| left.as_secs());
+            tracing::info!(done, of = done + remaining, a_second, seconds_left = left, "restoring");
+        }
+        self.health.set(State::Restoring { done, of: done + remaining });
     }
 
     /// All state is back, and came from there.
@@ -386,6 +423,7 @@ impl LaneObserver {
         gauge(names::PROFILES).set(float(size.profiles));
         gauge(names::TIMERS).set(float(size.timers));
         gauge(names::DEDUP_ENTRIES).set(float(size.dedup_entries));
+        gauge(names::STATE_BYTES).set(float(size.bytes));
         // Tasks that were given up take their number with them.
         let evicted = size.dedup_evicted.saturating_sub(self.evicted);
         metrics::counter!(names::DEDUP_EVICTED).increment(evicted);

@@ -1,7 +1,8 @@
 //! A look at the records of a step, beside the task that decides about them.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use catchment_connectors::otlp::MOST_LINKS;
 use catchment_contracts::headers;
@@ -21,6 +22,8 @@ const MOST_STATE: usize = 512;
 #[derive(Debug)]
 pub struct Notes {
     oldest: AtomicI64,
+    /// Nanoseconds that the tasks took to write down what changed.
+    flush: AtomicU64,
     /// Contexts of producers whose trace is sampled. None: nobody wants to know.
     producers: Option<Mutex<Vec<SpanContext>>>,
 }
@@ -30,6 +33,8 @@ pub struct Notes {
 pub struct Noted {
     /// When the oldest record was appended.
     pub oldest: Option<Millis>,
+    /// How long the tasks took to write down what changed: profiles and the like, encoded.
+    pub flush: Duration,
     /// Contexts of producers, each once, at most [`MOST_LINKS`].
     pub producers: Vec<SpanContext>,
 }
@@ -38,7 +43,11 @@ impl Notes {
     /// Nothing noted. With `traced`, trace headers are looked at.
     #[must_use]
     pub fn new(traced: bool) -> Self {
-        Notes { oldest: AtomicI64::new(NONE), producers: traced.then(Mutex::default) }
+        Notes {
+            oldest: AtomicI64::new(NONE),
+            flush: AtomicU64::new(0),
+            producers: traced.then(Mutex::default),
+        }
     }
 
     /// One thread writes and takes, so that no order between threads is needed.
@@ -62,7 +71,11 @@ impl Notes {
             .producers
             .as_ref()
             .map(|producers| std::mem::take(&mut *producers.lock().unwrap_or_else(PoisonError::into_inner)));
-        Noted { oldest: (oldest != NONE).then_some(oldest), producers: producers.unwrap_or_default() }
+        Noted {
+            oldest: (oldest != NONE).then_some(oldest),
+            flush: Duration::from_nanos(self.flush.swap(0, Ordering::Relaxed)),
+            producers: producers.unwrap_or_default(),
+        }
     }
 }
 
@@ -148,7 +161,10 @@ impl<T: Task> Task for Observed<T> {
     }
 
     fn flush(&mut self, step: &mut Step<T::Effect>) {
+        let begun = Instant::now();
         self.task.flush(step);
+        let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.notes.flush.fetch_add(nanos, Ordering::Relaxed);
     }
 
     fn committed(&mut self) {

@@ -198,5 +198,6 @@ impl Role for Profile {
         size.timers += task.pending_timers();
         size.dedup_entries += task.dedup().len();
         size.dedup_evicted += task.dedup().evicted_early();
+        size.bytes += task.memory();
     }
 }

@@ -136,6 +136,12 @@ impl ProfileTask {
         &self.dedup
     }
 
+    /// About how much memory the state takes, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.customers.memory() + self.ledgers.memory() + self.dedup.memory() + self.timers.memory()
+    }
+
     /// Timers that are still due.
     #[must_use]
     pub fn pending_timers(&self) -> usize {

@@ -139,6 +139,12 @@ impl Dedup {
         self.len
     }
 
+    /// About how much memory it takes, in bytes: an id, a byte of the set's own, and what a set has free.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.len * (ID + 1) * 3 / 2
+    }
+
     /// True if it holds no id.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -50,6 +50,8 @@ pub struct Table<K, V> {
     /// Number of the step: an entry with an older one was not touched in this step.
     step: u64,
     live: usize,
+    /// Bytes of all committed forms.
+    stored: usize,
     /// New forms of touched keys, in the order of `touched`.
     forms: Vec<u8>,
     /// Where each of them ends; empty if the forms are not those of the values any more.
@@ -155,6 +157,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             touched: Vec::new(),
             step: 1,
             live: 0,
+            stored: 0,
             forms: Vec::new(),
             ends: Vec::new(),
             decoded: Decoded { limit, bytes: 0, order: VecDeque::new() },
@@ -250,6 +253,15 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
         self.live
     }
 
+    /// About how much memory it takes, in bytes: committed forms, what is kept of each key, and decoded values, which take
+    /// some four times as much as their forms.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        // Key, entry and a byte of the map's own, of which at least an eighth is free; and a form's allocation.
+        let of_key = (size_of::<K>() + size_of::<Entry<V>>() + 1) * 3 / 2 + 16;
+        self.stored + self.live * of_key + 4 * self.decoded.bytes
+    }
+
     /// True if there is no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -300,6 +312,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             let form = &self.forms[start..*end];
             start = *end;
             let Some(entry) = self.map.get_mut(key) else { continue };
+            self.stored = self.stored - entry.form.len() + form.len();
             if form.is_empty() {
                 self.map.remove(key);
             } else {
@@ -365,6 +378,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             if let Some(mut entry) = self.map.remove(&key) {
                 self.decoded.forget(&mut entry, Now::Stored);
                 self.live -= 1;
+                self.stored -= entry.form.len();
             }
             return Ok(());
         };
@@ -374,6 +388,7 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
             Entry::new(Vec::new(), Now::Stored)
         });
         self.decoded.forget(entry, Now::Stored);
+        self.stored = self.stored - entry.form.len() + form.len();
         entry.set_form(form);
         Ok(())
     }

@@ -78,6 +78,12 @@ impl<K: Copy + Ord> TimerIndex<K> {
         self.pending.len()
     }
 
+    /// About how much memory they take, in bytes: nodes of the tree are two thirds full.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.pending.len() * size_of::<Timer<K>>() * 3 / 2
+    }
+
     /// True if none is pending.
     #[must_use]
     pub fn is_empty(&self) -> bool {

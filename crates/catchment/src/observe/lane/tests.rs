@@ -121,9 +121,9 @@ fn a_step_is_counted_once_it_is_committed() {
     assert!((20.0..60.0).contains(&age), "of the oldest: {age}");
     assert!(value(names::LAST_COMMIT) > 1.6e9);
     let sum = |phase| value_of(&page, "catchment_step_seconds_sum", &[("phase", phase)]);
-    let [poll, process, commit, all] = ["poll", "process", "commit", "all"].map(sum);
-    assert!(poll > 0.0 && process > 0.0 && commit > 0.0, "{poll} {process} {commit}");
-    assert!((poll + process + commit - all).abs() < 1e-9, "{poll} {process} {commit} {all}");
+    let [poll, process, flush, commit, all] = ["poll", "process", "flush", "commit", "all"].map(sum);
+    assert!(poll > 0.0 && process > 0.0 && flush > 0.0 && commit > 0.0, "{poll} {process} {flush} {commit}");
+    assert!((poll + process + flush + commit - all).abs() < 1e-9, "{poll} {process} {flush} {commit} {all}");
 }
 
 #[test]
@@ -234,19 +234,32 @@ fn a_restore_shows_how_far_it_has_come() {
     assert_eq!(value_of(&page, names::RESTORED, &ROLE), 120.0);
     assert_eq!(value_of(&page, names::RESTORE_REMAINING, &ROLE), 0.0);
     assert_eq!(value_of(&page, "catchment_restore_seconds_count", &ROLE), 1.0);
+    assert_eq!(value_of(&page, names::RESTORE_LEFT, &[("role", "profile"), ("lane", "0")]), 0.0);
+}
+
+#[test]
+fn the_time_left_follows_the_pace_so_far() {
+    let after = Duration::from_secs(10);
+    assert_eq!(time_left(100, 50, after), Some(Duration::from_secs(5)));
+    assert_eq!(time_left(100, 0, after), Some(Duration::ZERO));
+    assert_eq!(time_left(0, 50, after), None, "nothing to go by yet");
+    assert_eq!(time_left(0, 0, after), Some(Duration::ZERO));
+    assert_eq!(time_left(1, u64::MAX, Duration::MAX), Some(Duration::from_nanos(u64::MAX)));
 }
 
 #[test]
 fn the_state_of_a_lane_is_shown_and_what_it_forgot_is_counted_on() {
     let page = page_of(|| {
         let mut bench = Bench::new();
-        let size = |dedup_evicted| StateSize { profiles: 5, timers: 2, dedup_entries: 9, dedup_evicted };
+        let size =
+            |dedup_evicted| StateSize { profiles: 5, timers: 2, dedup_entries: 9, dedup_evicted, bytes: 700 };
         for evicted in [3, 3, 7, 1, 2] {
             bench.observer.holds(size(evicted));
         }
     });
     let gauge = |name| value_of(&page, name, &[("lane", "0")]);
     assert_eq!((gauge(names::PROFILES), gauge(names::TIMERS), gauge(names::DEDUP_ENTRIES)), (5.0, 2.0, 9.0));
+    assert_eq!(gauge(names::STATE_BYTES), 700.0);
     assert_eq!(value_of(&page, names::DEDUP_EVICTED, &[]), 8.0);
 }
 

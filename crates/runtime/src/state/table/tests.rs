@@ -228,6 +228,29 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+#[test]
+fn memory_follows_what_is_stored() {
+    let mut table: Table<u8, Text> = Table::with_decoded(0);
+    let empty = table.memory();
+    table.restore(1, Some(&[1; 1_000])).unwrap();
+    table.restore(2, Some(&[1; 3_000])).unwrap();
+    let two = table.memory();
+    assert!((4_000..5_000).contains(&(two - empty)), "{two}");
+    table.restore(2, Some(&[1; 500])).unwrap();
+    assert_eq!(table.memory(), two - 2_500);
+    text_of(&mut table, 2).push_str("12345");
+    table.undo();
+    assert_eq!(table.memory(), two - 2_500);
+    text_of(&mut table, 2).push_str("12345");
+    table.commit();
+    (0..9).for_each(|_| table.commit());
+    assert_eq!(table.memory(), two - 2_495);
+    table.remove(&2);
+    table.commit();
+    table.restore(1, None).unwrap();
+    assert_eq!(table.memory(), empty);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
