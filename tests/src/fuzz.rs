@@ -9,6 +9,7 @@
 
 mod definitions;
 mod records;
+mod snapshot;
 mod sources;
 mod values;
 
@@ -32,11 +33,12 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     records::CONTRACTS,
     records::STORED,
     records::HEADERS,
     records::TOOLS,
+    snapshot::SNAPSHOT,
     sources::TRANSCODE,
     sources::SCHEMA,
     sources::INGEST,

@@ -86,8 +86,6 @@ impl Fuzz {
             .arg(format!("-max_total_time={}", self.seconds))
             .arg(format!("-artifact_prefix={}/", found.display()))
             .env("CARGO_TARGET_DIR", base.join("target"))
-            // What the compiler does for a fuzzer it calls unstable.
-            .env("RUSTC_BOOTSTRAP", "1")
             .env("CATCHMENT_FUZZ_CORPUS", &corpus)
             .status()
             .context("cannot start cargo fuzz")?;
