@@ -6,11 +6,15 @@
 mod avro;
 mod chaos;
 mod deployment;
+mod failover;
 mod gate;
 mod groups;
 mod load;
+mod network;
 mod outcome;
+mod overload;
 mod process;
+mod rolling;
 mod secured;
 mod shop;
 #[path = "../all/support.rs"]
@@ -19,4 +23,5 @@ mod support;
 mod timers;
 mod traces;
 mod wait;
+mod workers;
 mod worlds;

@@ -1,7 +1,8 @@
 //! What a contributor runs: `cargo xtask test`, `cargo xtask lint`, `cargo xtask services`,
-//! `cargo xtask codegen`, `cargo xtask docs`. As a library it is what tests start services of their own with, [`services`], and clients of
+//! `cargo xtask chaos`, `cargo xtask codegen`, `cargo xtask docs`. As a library it is what tests start services of their own with, [`services`], and clients of
 //! other projects, [`interop`].
 
+mod chaos;
 mod check;
 mod client;
 mod codegen;
@@ -25,6 +26,9 @@ cargo xtask COMMAND
   lint               what a deployment consists of: Dockerfile, Compose file, alerts and dashboards; part of test
   services [--keep]  start the broker and the schema registry, say where they are, and stop them on Ctrl-C; --keep
                      leaves their data and logs
+  chaos [--events N] [--customers N] [--kills N] [--seed N] [--release]
+                     kill workers at random while they work through a load, and compare what comes of it; as in test,
+                     or larger
   codegen [--check]  write the Rust records from the schemas, or say which are stale
   docs [--check]     write the pages that are generated from code, or say which are stale
 ";
@@ -43,6 +47,7 @@ pub fn main() -> ExitCode {
             let passed = lint::Lint::default().run(&root)?;
             Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        ["chaos", arguments @ ..] => chaos::run(&root, arguments),
         ["services"] => services::run(false).map(|()| ExitCode::SUCCESS),
         ["services", "--keep"] => services::run(true).map(|()| ExitCode::SUCCESS),
         ["codegen"] => codegen::run(&root, false).map(|()| ExitCode::SUCCESS),
