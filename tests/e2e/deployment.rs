@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 use xtask::services::{Broker, BrokerOptions};
 
@@ -17,6 +18,8 @@ pub(crate) type Changes<'a> = &'a [(&'a str, &'a str)];
 /// A broker with the shop's topics.
 pub(crate) struct Deployment {
     pub(crate) broker: Broker,
+    /// Of its cluster.
+    pub(crate) others: Vec<Broker>,
     pub(crate) directory: TempDir,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) config: PathBuf,
@@ -51,23 +54,40 @@ impl Deployment {
         let (libs, registry) = services(test)?;
         let directory = TempDir::new().unwrap();
         let broker = Broker::start(&libs, &directory.path().join("kafka"), options).unwrap();
+        Some(Self::on(directory, broker, Vec::new(), &registry))
+    }
+
+    /// As [`bare`](Self::bare), on three brokers: of every partition each has a copy, and two must have it.
+    pub(crate) fn on_three(test: &str) -> Option<Self> {
+        let (libs, registry) = services(test)?;
+        let directory = TempDir::new().unwrap();
+        let home = directory.path().join("kafka");
+        let [broker, others @ ..]: [Broker; 3] =
+            Broker::start_cluster(&libs, &home, &BrokerOptions::default()).unwrap();
+        let mut deployment = Self::on(directory, broker, Vec::from(others), &registry);
+        deployment.set("TOPICS__REPLICATION", "3");
+        deployment.set("TOPICS__MIN_INSYNC", "2");
+        Some(deployment)
+    }
+
+    fn on(directory: TempDir, broker: Broker, others: Vec<Broker>, registry: &str) -> Self {
         let secret = directory.path().join("secret");
         std::fs::write(&secret, "5e".repeat(32)).unwrap();
         let mut environment = Vec::new();
         let mut set = |key: &str, value: &str| {
             environment.push((format!("CATCHMENT__{key}"), value.to_owned()));
         };
-        set("KAFKA__BROKERS", &broker.address());
+        set("KAFKA__BROKERS", &addresses(&broker, &others));
         set("KAFKA__SESSION_TIMEOUT", "6s");
         set("KAFKA__STATISTICS_INTERVAL", "1s");
-        set("REGISTRY__URL", &registry);
+        set("REGISTRY__URL", registry);
         set("IDENTITY__SECRET_FILE", secret.to_str().unwrap());
         set("TOPICS__REPLICATION", "1");
         set("TOPICS__MIN_INSYNC", "1");
         set("TOPICS__RAW_PARTITIONS", "1");
         set("ADMIN__LISTEN", "127.0.0.1:0");
         let config = shop().join("catchment.yaml");
-        Some(Deployment { broker, directory, environment, config })
+        Deployment { broker, others, directory, environment, config }
     }
 
     /// Topics and schemas.
@@ -89,10 +109,13 @@ impl Deployment {
 
     /// The program with the deployment's configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = catchment(arguments);
-        command.arg("--config").arg(&self.config);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command
+        self.launcher().command(arguments)
+    }
+
+    /// What starts processes of the deployment, as it is configured now.
+    pub(crate) fn launcher(&self) -> Launcher {
+        let directory = self.directory.path().to_owned();
+        Launcher { directory, config: self.config.clone(), environment: self.environment.clone() }
     }
 
     /// What the command printed; it must go well.
@@ -113,12 +136,7 @@ impl Deployment {
 
     /// Starts roles in a process of that name.
     pub(crate) fn run(&self, instance: &str, roles: &[&str], changes: Changes<'_>) -> Process {
-        let mut command = self.command(&[&["run"], roles].concat());
-        command.env("CATCHMENT__INSTANCE", instance);
-        command.envs(changes.iter().map(|(key, value)| (format!("CATCHMENT__{key}"), value)));
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Process::start(&mut command, self.path(&format!("{instance}-{number}.log")))
+        self.launcher().run(instance, roles, changes)
     }
 
     /// Sends the shop's files.
@@ -150,7 +168,7 @@ impl Deployment {
     }
 
     pub(crate) fn cluster(&self) -> Cluster {
-        Cluster { brokers: self.broker.address(), ..Cluster::default() }
+        Cluster { brokers: addresses(&self.broker, &self.others), ..Cluster::default() }
     }
 
     /// Deletes the records of a partition before that offset, as retention would.
@@ -170,6 +188,38 @@ impl Deployment {
         self.done(&["sandbox", "--input", data.to_str().unwrap(), "--output", output.to_str().unwrap()]);
         output
     }
+}
+
+/// Starts processes of a deployment, while something is done to its brokers.
+#[derive(Clone, Debug)]
+pub(crate) struct Launcher {
+    directory: PathBuf,
+    config: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Launcher {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = catchment(arguments);
+        command.arg("--config").arg(&self.config);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts roles in a process of that name.
+    pub(crate) fn run(&self, instance: &str, roles: &[&str], changes: Changes<'_>) -> Process {
+        let mut command = self.command(&[&["run"], roles].concat());
+        command.env("CATCHMENT__INSTANCE", instance);
+        command.envs(changes.iter().map(|(key, value)| (format!("CATCHMENT__{key}"), value)));
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Process::start(&mut command, self.directory.join(format!("{instance}-{number}.log")))
+    }
+}
+
+fn addresses(broker: &Broker, others: &[Broker]) -> String {
+    let all: Vec<String> = [broker].into_iter().chain(others).map(Broker::address).collect();
+    all.join(",")
 }
 
 /// Lines of JSON.

@@ -1,7 +1,7 @@
 //! A seeded load: what upstream sends, and what must come of it.
 //!
 //! Track and identify events of a shop, over customers of whom few do most of it (Zipf). Some are sent again, some can't
-//! be read. Every number follows from the seed, but for the moment that the load ends at.
+//! be read. Every number follows from the seed, but for when the events happen.
 
 use catchment_domain::time::format_rfc3339;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,14 +12,21 @@ use std::time::UNIX_EPOCH;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) seed: u64,
-    /// Records, malformed and repeated ones included.
-    pub(crate) events: u64,
     pub(crate) customers: u32,
-    /// When the first one happens, in milliseconds since 1970.
-    pub(crate) from: i64,
-    /// The events happen within so many milliseconds, evenly.
-    pub(crate) span: i64,
+    pub(crate) when: When,
 }
+
+/// When the events of a load happen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum When {
+    /// They have happened: so many records, malformed and repeated ones included, evenly over the last minute before
+    /// `end`, in milliseconds since 1970.
+    Before { end: i64, records: u64 },
+    /// Each as it is made, without an end.
+    Now,
+}
+
+const MINUTE: i64 = 60_000;
 
 /// One in so many is sent again later.
 const REPEATED: u64 = 100;
@@ -71,6 +78,18 @@ pub(crate) struct Expected {
     pub(crate) triggers: BTreeSet<(String, String, String)>,
 }
 
+impl Expected {
+    /// What must come of another load, of other events.
+    pub(crate) fn add(&mut self, other: Expected) {
+        self.deliveries.extend(other.deliveries);
+        self.malformed.extend(other.malformed);
+        for (customer, events) in other.events {
+            *self.events.entry(customer).or_default() += events;
+        }
+        self.triggers.extend(other.triggers);
+    }
+}
+
 /// The campaigns that [`Expected::triggers`] counts on: file and content. Under each what is sent depends on the set of
 /// events alone, not on their order: `ordered` once for every order, `cart` once for every customer who put something in
 /// the cart, after a wait.
@@ -92,10 +111,14 @@ pub(crate) struct Records {
 }
 
 impl Load {
-    /// So many events that end now and began a minute ago.
-    pub(crate) fn new(seed: u64, events: u64, customers: u32) -> Self {
-        let span = 60_000;
-        Load { seed, events, customers, from: now() - span, span }
+    /// What has happened.
+    pub(crate) fn past(seed: u64, records: u64, customers: u32) -> Self {
+        Load { seed, customers, when: When::Before { end: now(), records } }
+    }
+
+    /// What happens.
+    pub(crate) fn live(seed: u64, customers: u32) -> Self {
+        Load { seed, customers, when: When::Now }
     }
 
     pub(crate) fn records(self) -> Records {
@@ -107,7 +130,7 @@ impl Load {
 impl Records {
     /// The next record: its partition among `partitions`, and its bytes. None after the last.
     pub(crate) fn next(&mut self, partitions: u32) -> Option<(i32, Vec<u8>)> {
-        if self.sent == self.load.events {
+        if matches!(self.load.when, When::Before { records, .. } if records == self.sent) {
             return None;
         }
         let number = self.sent;
@@ -123,11 +146,20 @@ impl Records {
         Some((i32::try_from(partition).unwrap(), bytes))
     }
 
+    fn time(&self, number: u64) -> i64 {
+        let signed = |count: u64| i64::try_from(count).unwrap();
+        match self.load.when {
+            When::Before { end, records } => end - MINUTE + signed(number) * MINUTE / signed(records),
+            When::Now => now(),
+        }
+    }
+
     fn malformed(&mut self, number: u64) -> Vec<u8> {
+        let seed = self.load.seed;
         let text = match self.random.below(3) {
-            0 => format!("{{\"type\":\"track\",\"messageId\":\"bad-{number}\",\"event\":\"Prod"),
-            1 => format!("{{\"type\":\"dance\",\"messageId\":\"bad-{number}\",\"userId\":\"u-1\"}}"),
-            _ => format!("bad-{number} \u{fffd}"),
+            0 => format!("{{\"type\":\"track\",\"messageId\":\"bad-{seed}-{number}\",\"event\":\"Prod"),
+            1 => format!("{{\"type\":\"dance\",\"messageId\":\"bad-{seed}-{number}\",\"userId\":\"u-1\"}}"),
+            _ => format!("bad-{seed}-{number} \u{fffd}"),
         };
         self.expected.malformed.insert(text.clone().into_bytes());
         text.into_bytes()
@@ -146,9 +178,8 @@ impl Records {
         reason = "between 1 and the customers"
     )]
     fn event(&mut self, number: u64) -> Vec<u8> {
-        let Load { customers, from, span, events, seed } = self.load;
-        let time =
-            format_rfc3339(from + i64::try_from(number).unwrap() * span / i64::try_from(events).unwrap());
+        let Load { customers, seed, .. } = self.load;
+        let time = format_rfc3339(self.time(number));
         let customer = format!("c-{}", f64::from(customers).powf(self.random.unit()) as u64);
         let id = format!("{seed}-{number}");
         let product = self.random.below(500);

@@ -2,7 +2,8 @@
 
 use crate::deployment::Deployment;
 use crate::load::Expected;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, until};
+use crate::workers::Workers;
 use catchment_connectors::kafka::{Inspector, NamedPartition, Place, Scan, Scanned, View};
 use catchment_contracts::wire::split;
 use catchment_contracts::{CampaignTrigger, CustomerEvent, CustomerProfile};
@@ -10,6 +11,10 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longest wait for an answer, which may be none while a broker is away.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// At most so many differences are shown.
 const SHOWN: usize = 5;
@@ -17,15 +22,18 @@ const SHOWN: usize = 5;
 /// Asks how far a deployment is, without being part of it.
 pub(crate) struct Gauge {
     inspector: Inspector,
+    raw: Vec<NamedPartition>,
     events: Vec<NamedPartition>,
 }
 
 impl Gauge {
     pub(crate) fn of(deployment: &Deployment) -> Self {
-        let group = format!("{}.profile", crate::chaos::APP);
+        let group = format!("{}.profile", crate::workers::APP);
         let inspector =
-            Inspector::new(&deployment.cluster(), Some(&group), View::Uncommitted, PATIENCE).unwrap();
-        Gauge { inspector, events: partitions(deployment, "customer.events") }
+            Inspector::new(&deployment.cluster(), Some(&group), View::Uncommitted, ANSWER).unwrap();
+        let [raw, events] =
+            ["behaviour.events", "customer.events"].map(|topic| partitions(deployment, topic));
+        Gauge { inspector, raw, events }
     }
 
     /// Offsets that ingest has written, and that profile has read: both grow to the number of records, and a bit more.
@@ -35,6 +43,25 @@ impl Gauge {
         let written = self.inspector.offsets(&self.events, Place::End).ok()?;
         let read = self.inspector.committed(&self.events).ok()?;
         Some((sum(written), sum(read)))
+    }
+
+    /// Where everything stands, partition by partition.
+    fn text(&self) -> String {
+        let sent = self.inspector.offsets(&self.raw, Place::End);
+        let written = self.inspector.offsets(&self.events, Place::End);
+        let read = self.inspector.committed(&self.events);
+        format!("sent {sent:?}, written {written:?}, read {read:?}")
+    }
+
+    /// Waits until profile has read so many records more than now.
+    #[track_caller]
+    pub(crate) fn goes_on(&self, workers: &Workers<'_>, records: u64) {
+        let read = || self.progress().map(|(_, read)| read);
+        let before = until(read, || format!("nobody says how far it is\n{}", workers.text()));
+        until(
+            || read().filter(|read| *read >= before + records),
+            || format!("{}\n{}", self.text(), workers.text()),
+        );
     }
 }
 
@@ -162,11 +189,22 @@ fn of_profiles(deployment: &Deployment, expected: &Expected, reference: &[String
         for key in found.keys().chain(wanted.keys()).collect::<BTreeSet<_>>() {
             let (found, wanted) = (found.get(key), wanted.get(key));
             if found != wanted {
-                differ.push(format!("customer.profiles: {key}:\n   is {found:?}\n  not {wanted:?}"));
+                differ.push(format!("customer.profiles: {key}: {}", fields(found, wanted)));
             }
         }
     }
     shortened("customer.profiles", differ)
+}
+
+/// The fields in which two records differ, with both values.
+fn fields(found: Option<&Value>, wanted: Option<&Value>) -> String {
+    let (Some(found), Some(wanted)) = (found, wanted) else { return format!("{found:?}, not {wanted:?}") };
+    let names = found.as_object().into_iter().chain(wanted.as_object()).flat_map(|object| object.keys());
+    let differ = names.collect::<BTreeSet<_>>().into_iter().filter(|name| found[*name] != wanted[*name]);
+    differ
+        .map(|name| format!("{name} is {}, not {}", found[name], wanted[name]))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// The last line of each key.

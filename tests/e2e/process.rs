@@ -81,6 +81,13 @@ impl Process {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
+    /// Memory of it that is in RAM, in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// `kill -9`: nothing of it can react.
     pub(crate) fn kill(mut self) {
         self.kill_now();
@@ -104,6 +111,12 @@ impl Process {
 
     #[track_caller]
     fn end(mut self, signal: &str) -> ExitStatus {
+        self.end_now(signal)
+    }
+
+    /// Sends a signal that ends it, and waits; of one that stays in its place to be replaced.
+    #[track_caller]
+    pub(crate) fn end_now(&mut self, signal: &str) -> ExitStatus {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
         until(|| self.child.try_wait().unwrap(), || "the process does not end".to_owned())

@@ -1,9 +1,9 @@
 //! What a contributor runs: `cargo xtask test`, `cargo xtask lint`, `cargo xtask services`,
-//! `cargo xtask sim`, `cargo xtask bench`, `cargo xtask codegen`, `cargo xtask docs`, `cargo xtask fuzz`. As a library it is what tests start
-//! services of their own with, [`services`], and clients of
-//! other projects, [`interop`].
+//! `cargo xtask sim`, `cargo xtask chaos`, `cargo xtask bench`, `cargo xtask codegen`, `cargo xtask docs`, `cargo xtask fuzz`.
+//! As a library it is what tests start services of their own with, [`services`], and clients of other projects, [`interop`].
 
 mod bench;
+mod chaos;
 mod check;
 mod client;
 mod codegen;
@@ -34,6 +34,9 @@ cargo xtask COMMAND
                      happens in it; 300 seeds are part of test
   bench [--repeats N] [FLAGS of catchment bench]
                      `catchment bench` of a release build N times (3) for each way of publishing, and the medians
+  chaos [--events N] [--customers N] [--kills N] [--seed N] [--release]
+                     kill workers at random while they work through a load, and compare what comes of it; as in test,
+                     or larger
   codegen [--check]  write the Rust records from the schemas, or say which are stale
   docs [--check]     write the pages that are generated from code, or say which are stale
   fuzz [TARGET] [--seconds N]
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
             let passed = lint::Lint::default().run(&root)?;
             Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        ["chaos", arguments @ ..] => chaos::run(&root, arguments),
         ["services"] => services::run(false).map(|()| ExitCode::SUCCESS),
         ["services", "--keep"] => services::run(true).map(|()| ExitCode::SUCCESS),
         ["sim", flags @ ..] => sim::run(&root, flags),

@@ -23,6 +23,12 @@ use crate::retry::Backoff;
 /// Group of tools that need none: librdkafka wants a name, and nothing is ever committed or joined under it.
 const NO_GROUP: &str = "catchment-tools";
 
+/// How long one attempt of a question may take: librdkafka spends all the time that it is given on a leader that is gone.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// How long the client may take to learn the leaders anew, before it asks once more.
+const RELEARN: Duration = Duration::from_secs(2);
+
 /// How long the client's events are listened to once a question has failed.
 const EVENTS: Duration = Duration::from_millis(50);
 
@@ -106,6 +112,8 @@ fn is_of_the_world(code: Code) -> bool {
         code,
         Code::BrokerTransportFailure
             | Code::AllBrokersDown
+            // The first broker that was connected to turned out to be another one's address.
+            | Code::DestroyBroker
             | Code::Resolve
             | Code::OperationTimedOut
             | Code::MessageTimedOut
@@ -352,14 +360,15 @@ impl Inspector {
             let list = list(of, at).map_err(|error| self.trouble(what, &error))?;
             let answer = self
                 .consumer
-                .offsets_for_times(list, self.timeout)
+                .offsets_for_times(list, self.timeout.min(ATTEMPT))
                 .map_err(|error| self.trouble(what, &error))?;
             self.read_offsets(of, &answer, what)
         })
     }
 
     /// Asks again while Kafka can't answer, within the time limit: a leader that has just changed, or of a topic that has
-    /// just been made, is not known everywhere at once.
+    /// just been made, is not known everywhere at once. librdkafka remembers leaders, and goes on asking one that is gone,
+    /// unless it learns them anew.
     pub(super) fn patiently<T>(&self, ask: impl Fn() -> Result<T, AskError>) -> Result<T, AskError> {
         let start = Instant::now();
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
@@ -371,6 +380,8 @@ impl Inspector {
                 return answer;
             }
             thread::sleep(wait);
+            // What can't be had now is asked for again.
+            let _known = self.consumer.fetch_metadata(None, RELEARN);
         }
     }
 
@@ -387,7 +398,7 @@ impl Inspector {
             let list = list(of, Offset::Invalid).map_err(|error| self.trouble(what, &error))?;
             let answer = self
                 .consumer
-                .committed_offsets(list, self.timeout)
+                .committed_offsets(list, self.timeout.min(ATTEMPT))
                 .map_err(|error| self.trouble(what, &error))?;
             self.read_offsets(of, &answer, what)
         })
