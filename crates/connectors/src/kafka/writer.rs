@@ -259,6 +259,7 @@ impl Writer {
 
     fn undelivered(&mut self, producer: &Transactional, undelivered: &Undelivered, start: Instant) -> Failed {
         let code = undelivered.code.unwrap_or(Code::Fail);
+        let code = if code == Code::PurgeQueue { reason_of_purge(producer).unwrap_or(code) } else { code };
         let error = KafkaError::MessageProduction(code);
         let failed = self.fail(producer, Stage::Produce, &error, start);
         let at = self.names.find(&undelivered.topic, undelivered.partition);
@@ -341,6 +342,12 @@ impl Writer {
         }
         producer.context().take_undelivered();
     }
+}
+
+/// Why a transaction that can only be aborted threw away what it had not sent: it was not let in where its partitions are
+/// added, say. Any call gives that reason first, and a transaction that is open already can't be begun again.
+fn reason_of_purge(producer: &Transactional) -> Option<Code> {
+    producer.begin_transaction().err()?.rdkafka_error_code().filter(|code| *code != Code::State)
 }
 
 fn facts(producer: &Transactional, stage: Stage, error: &KafkaError, overdue: bool) -> Facts {
