@@ -16,7 +16,7 @@ use catchment_runtime::{
 use super::Plan;
 use super::react::{Reaction, react};
 use super::roles::Role;
-use super::seats::{Seats, keep, place};
+use super::seats::{Seats, part, place};
 use super::world::nap;
 use crate::config::{Clock, Config};
 use crate::observe::health::{State, World};
@@ -240,7 +240,9 @@ impl<R: Role> Worker<R> {
                 Err(error) => return Err(self.broken(&LaneError::Log(error))),
             }
         };
-        let kept = keep(seated.numbers, tasks, &change);
+        let (kept, gone) = part(seated.numbers, tasks, &change);
+        // Snapshots are closed here, so that whoever gets the partition next can open them.
+        bury(gone.into_iter().map(|kept| kept.task).collect());
         self.seat(log, kept)
     }
 
@@ -417,6 +419,15 @@ impl<R: Role> Worker<R> {
 impl Broken {
     fn by(why: Restart, error: anyhow::Error) -> Self {
         Broken { why, error }
+    }
+}
+
+/// Drops tasks that were given up elsewhere: a task of 1,000,000 customers takes half a second to take apart, which the
+/// partitions that stay need not wait for.
+fn bury<T: Send + 'static>(tasks: Vec<T>) {
+    if !tasks.is_empty() {
+        // Where there is no thread to be had, they are dropped here.
+        let _ = thread::Builder::new().name("given-up".to_owned()).spawn(move || drop(tasks));
     }
 }
 

@@ -17,7 +17,7 @@ use crate::observe::lane::StateSize;
 /// A role, as a lane's thread needs it. Each lane has a value of its own.
 pub trait Role: Send + 'static {
     /// What a partition number of the role is.
-    type Task: Task;
+    type Task: Task + Send + 'static;
 
     /// Its name in groups, metrics and logs.
     const NAME: &'static str;

@@ -55,10 +55,18 @@ pub fn keep<T>(
     tasks: Vec<Option<Kept<T>>>,
     change: &Reassignment,
 ) -> BTreeMap<Partition, Kept<T>> {
+    part(numbers, tasks, change).0
+}
+
+/// As [`keep`], and the tasks that are given up.
+pub(super) fn part<T>(
+    numbers: Vec<Partition>,
+    tasks: Vec<Option<Kept<T>>>,
+    change: &Reassignment,
+) -> (BTreeMap<Partition, Kept<T>>, Vec<Kept<T>>) {
     let tasks = numbers.into_iter().zip(tasks);
     let mut kept: BTreeMap<_, _> = tasks.filter_map(|(number, kept)| Some((number, kept?))).collect();
-    for at in change.revoked.iter().chain(&change.lost) {
-        kept.remove(&at.partition);
-    }
-    kept
+    let gone = change.revoked.iter().chain(&change.lost).filter_map(|at| kept.remove(&at.partition));
+    let gone = gone.collect();
+    (kept, gone)
 }
