@@ -177,7 +177,7 @@ sections! {
         /// Where events come from.
         sources: Vec<Source> => Kind::Sections(Source::KEYS),
         /// How much a step takes at once: the larger, the fewer transactions and the longer a step.
-        batch: Batch = Batch { max_records: 30_000, max_bytes: Size(16 << 20) } => Kind::Section(Batch::KEYS),
+        batch: Batch = Batch { max_records: 60_000, max_bytes: Size(32 << 20) } => Kind::Section(Batch::KEYS),
         /// How repeated deliveries of one event are recognised.
         dedup: Dedup = Dedup { window: Span::hours(48), max_entries: 1_000_000 } => Kind::Section(Dedup::KEYS),
         /// How decisions wait.
@@ -244,9 +244,9 @@ sections! {
     /// How much a step takes at once.
     Batch {
         /// Most records.
-        max_records: u32 = 30_000 => Kind::Integer { least: 1, most: 1_000_000 },
+        max_records: u32 = 60_000 => Kind::Integer { least: 1, most: 1_000_000 },
         /// Most bytes of records. A record that is larger by itself is taken alone.
-        max_bytes: Size = Size(16 << 20) => Kind::Size { least: Size(1 << 10), most: Size(256 << 20) },
+        max_bytes: Size = Size(32 << 20) => Kind::Size { least: Size(1 << 10), most: Size(256 << 20) },
     }
 
     /// How repeated deliveries of one event are recognised.
@@ -326,7 +326,7 @@ sections! {
         /// Longest wait for an answer of a broker.
         request_timeout: Span = Span::of_millis(10_000) => Kind::Span { least: Span::of_millis(100), most: Span::of_millis(300_000) },
         /// What a lane may have fetched ahead.
-        fetch_ahead: Size = Size(16 << 20) => Kind::Size { least: Size(64 << 10), most: Size(1 << 30) },
+        fetch_ahead: Size = Size(4 << 20) => Kind::Size { least: Size(64 << 10), most: Size(1 << 30) },
         /// The largest record that is written: key, value and headers. Below `max.message.bytes` of the topics.
         max_record: Size = Size(1_000_000) => Kind::Size { least: Size(64 << 10), most: Size(64 << 20) },
         /// How often the client tells its statistics, which become metrics.
@@ -383,7 +383,7 @@ impl Default for Kafka {
             session_timeout: Span::of_millis(15_000),
             transaction_timeout: Span::of_millis(10_000),
             request_timeout: Span::of_millis(10_000),
-            fetch_ahead: Size(16 << 20),
+            fetch_ahead: Size(4 << 20),
             max_record: Size(1_000_000),
             statistics_interval: Span::of_millis(10_000),
         }

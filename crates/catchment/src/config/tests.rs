@@ -47,7 +47,7 @@ fn the_smallest_file_gets_the_defaults() {
     let config = load_with(SOURCE, &[]).unwrap();
     assert_eq!((config.app.as_str(), config.partitions), ("catchment", 8));
     assert_eq!((config.clock, config.profiles.publish), (Clock::Wall, Publish::Step));
-    assert_eq!(config.batch, Batch { max_records: 30_000, max_bytes: Size(16 << 20) });
+    assert_eq!(config.batch, Batch { max_records: 60_000, max_bytes: Size(32 << 20) });
     assert_eq!(config.dedup, Dedup { window: Span::hours(48), max_entries: 1_000_000 });
     assert_eq!(
         config.sources,
