@@ -30,16 +30,16 @@ pub trait Stored: Sized {
 }
 
 /// Bytes of stored forms whose values a table keeps decoded by default: some 7,000 profiles of 600 bytes. Decoded they
-/// take about four times as much.
+/// take several times as much.
 pub const DEFAULT_DECODED: usize = 4 << 20;
 
 /// A map per task, changed in place. Of each key it holds the **committed stored form**, as the changelog has it. A value
 /// is decoded when it is asked for, and stays so while it is in use: those asked for last, up to a limit of bytes.
 ///
 /// So an abort forgets the decoded values that were touched and decodes nothing; a restore takes the bytes as they come;
-/// and a customer who is not there costs the bytes of her record and 64 more, not the four to five times that of
-/// decoded lists and texts. The price is a decoding for each customer that comes back, less than a microsecond for a
-/// profile (`benches/state.rs`); and a form that is broken inside, which only a bug can write, is found when its key is
+/// and a customer who is not there costs the bytes of her record and some 64 more, not the many small lists and texts of
+/// a decoded one. The price is a decoding for each customer that comes back (`benches/state.rs` compares all decoded with
+/// none); and a form that is broken inside, which only a bug can write, is found when its key is
 /// asked for.
 #[derive(Clone, Debug)]
 pub struct Table<K, V> {
