@@ -167,7 +167,11 @@ impl Profile {
             }
             Err(place) => {
                 let (model, version) = (Text::from(model), Text::from(version));
-                self.predictions.insert(place, Prediction { model, version, score: value, at, missing });
+                insert(
+                    &mut self.predictions,
+                    place,
+                    Prediction { model, version, score: value, at, missing },
+                );
             }
         }
     }
@@ -177,6 +181,15 @@ impl Profile {
     pub fn prediction(&self, model: &str) -> Option<&Prediction> {
         self.predictions.iter().find(|prediction| prediction.model == model)
     }
+}
+
+/// Inserts, and takes little more memory than is needed: profiles are many, and most of their lists have one entry or two,
+/// where a `Vec` makes room for four at once and then for twice as many.
+fn insert<T>(list: &mut Vec<T>, place: usize, entry: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(1 + list.len() / 4);
+    }
+    list.insert(place, entry);
 }
 
 /// The place of the entry that is to go, if a list in order of name has one too many: the last that is not reserved.

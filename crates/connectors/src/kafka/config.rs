@@ -276,6 +276,8 @@ impl LaneSettings {
         config.set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string());
         config.set("acks", "all");
         config.set("enable.idempotence", "true");
+        // Deliveries are counted, and only those that failed are asked about.
+        config.set("delivery.report.only.error", "true");
         config.set("message.max.bytes", batch_limit(self.record_limit).to_string());
         self.with_statistics(config)
     }

@@ -1,6 +1,6 @@
 //! How often and when.
 
-use super::{Profile, Text};
+use super::{Profile, Text, insert};
 use crate::event::{Event, names};
 use crate::time::{Millis, day_of};
 
@@ -80,7 +80,7 @@ impl Profile {
             }
             Err(place) => {
                 let count = EventCount { event: Text::from(label), count: times, last_at: at };
-                self.counts.insert(place, count);
+                insert(&mut self.counts, place, count);
                 let beyond = super::beyond(&self.counts, MAX_COUNTS, &RESERVED_COUNTS, |known| &known.event);
                 if let Some(place) = beyond {
                     let last = self.counts.remove(place);
@@ -99,13 +99,13 @@ impl Profile {
                 Ok(place) => place,
                 Err(0) if self.days.len() >= MAX_DAYS => return None,
                 Err(place) => {
-                    self.days.insert(place, Day { day, ..Day::default() });
-                    if self.days.len() > MAX_DAYS {
+                    let is_full = self.days.len() >= MAX_DAYS;
+                    if is_full {
                         self.days.remove(0);
-                        place - 1
-                    } else {
-                        place
                     }
+                    let place = place - usize::from(is_full);
+                    insert(&mut self.days, place, Day { day, ..Day::default() });
+                    place
                 }
             },
         };

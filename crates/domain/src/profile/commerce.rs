@@ -1,6 +1,6 @@
 //! What was bought, put in the cart, looked at and answered.
 
-use super::{Profile, Text};
+use super::{Profile, Text, insert};
 use crate::event::{Event, LineItem, OrderTotal, names};
 use crate::time::{Millis, day_of};
 
@@ -136,12 +136,12 @@ impl Profile {
         }
         let place = self.orders.partition_point(|known| *known < new);
         if self.orders.len() < MAX_ORDERS {
-            self.orders.insert(place, new);
+            insert(&mut self.orders, place, new);
         } else if place == 0 {
             self.sum_up(&new);
         } else {
             let oldest = self.orders.remove(0);
-            self.orders.insert(place - 1, new);
+            insert(&mut self.orders, place - 1, new);
             self.sum_up(&oldest);
         }
     }
@@ -153,7 +153,7 @@ impl Profile {
         let place = found.unwrap_or_else(|place| {
             let (currency, total) = (currency.cloned(), currency.map(|_| 0));
             let sum = OrderSum { currency, orders: 0, total, units: 0, first_at: order.at };
-            self.older_orders.insert(place, sum);
+            insert(&mut self.older_orders, place, sum);
             place
         });
         let sum = &mut self.older_orders[place];
@@ -189,7 +189,11 @@ impl Profile {
             }
             Err(place) => {
                 let product_id = Text::from(product_id);
-                self.cart.insert(place, CartItem { sku: Text::from(sku), product_id, at, removed, quantity });
+                insert(
+                    &mut self.cart,
+                    place,
+                    CartItem { sku: Text::from(sku), product_id, at, removed, quantity },
+                );
                 if self.cart.len() > MAX_CART {
                     let oldest = (0..self.cart.len()).min_by_key(|i| (self.cart[*i].at, *i));
                     self.cart.remove(oldest.unwrap_or_default());
@@ -213,9 +217,10 @@ impl Profile {
         if entry.product_id != product_id {
             entry.product_id = Text::from(product_id);
         }
+        // Never longer than it may be, so that a full list is not copied to a larger one.
+        self.recent.truncate(MAX_RECENT - 1);
         let place = self.recent.partition_point(before);
-        self.recent.insert(place, entry);
-        self.recent.truncate(MAX_RECENT);
+        insert(&mut self.recent, place, entry);
     }
 
     fn take_affinity(&mut self, category: &str, day: i32, points: u32) {
@@ -225,11 +230,12 @@ impl Profile {
         match found {
             Ok(place) => self.affinity[place].points = self.affinity[place].points.saturating_add(points),
             Err(0) if self.affinity.len() >= MAX_AFFINITIES => {}
-            Err(place) => {
-                self.affinity.insert(place, Affinity { day, category: Text::from(category), points });
-                if self.affinity.len() > MAX_AFFINITIES {
+            Err(mut place) => {
+                if self.affinity.len() >= MAX_AFFINITIES {
                     self.affinity.remove(0);
+                    place -= 1;
                 }
+                insert(&mut self.affinity, place, Affinity { day, category: Text::from(category), points });
             }
         }
     }
@@ -243,7 +249,7 @@ impl Profile {
             score: response.score,
         };
         if let Err(place) = self.surveys.binary_search(&new) {
-            self.surveys.insert(place, new);
+            insert(&mut self.surveys, place, new);
             if self.surveys.len() > MAX_SURVEYS {
                 self.surveys.remove(0);
             }

@@ -1,6 +1,6 @@
 //! What sources state: identifiers, traits, consents. The newest statement by its own time wins.
 
-use super::{Profile, Text};
+use super::{Profile, Text, insert};
 use crate::event::{ConsentStatement, ConsentStatus, Event, TraitChange};
 use crate::id::IdentifierType;
 use crate::time::Millis;
@@ -86,7 +86,11 @@ impl Profile {
         {
             Ok(place) => self.identifiers[place].at = self.identifiers[place].at.max(at),
             Err(place) => {
-                self.identifiers.insert(place, ProfileIdentifier { kind, value: Text::from(value), at });
+                insert(
+                    &mut self.identifiers,
+                    place,
+                    ProfileIdentifier { kind, value: Text::from(value), at },
+                );
                 self.identifiers.truncate(MAX_IDENTIFIERS);
             }
         }
@@ -113,7 +117,7 @@ impl Profile {
             Err(place) => {
                 let source = Text::from(event.source);
                 let value = change.value.map(Text::from);
-                self.traits.insert(place, Trait { name: Text::from(change.name), value, at, source });
+                insert(&mut self.traits, place, Trait { name: Text::from(change.name), value, at, source });
                 super::beyond(&self.traits, MAX_TRAITS, &RESERVED_TRAITS, |known| &known.name)
                     .map(|place| self.traits.remove(place));
             }
@@ -133,7 +137,7 @@ impl Profile {
             Err(place) => {
                 let consent =
                     Consent { purpose: Text::from(purpose), status, at, source: Text::from(source) };
-                self.consents.insert(place, consent);
+                insert(&mut self.consents, place, consent);
                 self.consents.truncate(MAX_CONSENTS);
             }
         }
@@ -143,7 +147,7 @@ impl Profile {
         match self.freshness.binary_search_by(|known| known.source.as_str().cmp(source)) {
             Ok(place) => self.freshness[place].at = self.freshness[place].at.max(at),
             Err(place) => {
-                self.freshness.insert(place, Freshness { source: Text::from(source), at });
+                insert(&mut self.freshness, place, Freshness { source: Text::from(source), at });
                 self.freshness.truncate(MAX_SOURCES);
             }
         }
