@@ -1,4 +1,5 @@
-//! More than a worker can do: it takes what it can, keeps to its memory, and catches up.
+//! More than a worker can do: it takes what it can, keeps to its memory, and catches up. The load lasts 10 s, or as long as
+//! `CATCHMENT_OVERLOAD_SECONDS` says.
 
 use crate::deployment::Deployment;
 use crate::load::Load;
@@ -6,6 +7,7 @@ use crate::outcome::differences;
 use crate::process::Process;
 use crate::wait::PATIENCE;
 use crate::workers::{Stream, Workers, prepared, send, tell};
+use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 use xtask::services::BrokerOptions;
@@ -35,7 +37,8 @@ fn memory_stays_where_it_was_through_ten_times_the_load_and_through_a_broker_tha
     let steady = Stream::start(&deployment, Load::live(22, 300), 400);
     let before = highest(worker, Duration::from_secs(6));
     let burst = Stream::start(&deployment, Load::live(23, 300), 8_000);
-    let during = highest(worker, Duration::from_secs(10));
+    let seconds = env::var("CATCHMENT_OVERLOAD_SECONDS").map_or(10, |seconds| seconds.parse().unwrap());
+    let during = highest(worker, Duration::from_secs(seconds));
     let (steady, burst) = (steady.stop(), burst.stop());
     let sent = warm.and(steady).and(burst);
     deployment.broker.freeze().unwrap();

@@ -14,7 +14,7 @@ const PACE: u64 = 500;
 
 /// The longest pause that is let pass: of a debug build, on two cores that it shares with a broker and other tests. The
 /// aim of a release on a quiet machine is 2 s.
-const LONGEST: Duration = Duration::from_secs(6);
+const LONGEST: Duration = Duration::from_secs(4);
 
 /// The longest time between two records of a partition, from `since` to `until` (milliseconds since 1970), by the clock
 /// of the broker.

@@ -135,6 +135,8 @@ metrics! {
         "Offsets that retention deleted before they were read; 0 once they are skipped by command.";
     LANES = "catchment_lanes", Kind::Gauge, ["role", "state"],
         "Lanes of this process by state.";
+    LANE_TURNED = "catchment_lane_turned_timestamp_seconds", Kind::Gauge, ["role", "lane"],
+        "Time at which the loop of a lane turned last, in seconds since 1970.";
     LANE_RESTARTS = "catchment_lane_restarts_total", Kind::Counter, ["role", "reason"],
         "Lanes that were dropped and made anew.";
     REBALANCES = "catchment_rebalances_total", Kind::Counter, ["role"],

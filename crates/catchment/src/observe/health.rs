@@ -168,6 +168,8 @@ struct Lane {
     start: Instant,
     /// Milliseconds from `start` to the last turn of the loop.
     turned: AtomicU64,
+    /// The metric of the same.
+    turned_at: metrics::Gauge,
     /// Until when the loop has time to turn again.
     turn_by: AtomicU64,
     /// The last answer of Kafka; 0 before the first.
@@ -194,6 +196,10 @@ impl Facts {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -229,6 +235,7 @@ impl Health {
             index,
             start: self.shared.start,
             turned: AtomicU64::new(0),
+            turned_at: metrics::gauge!(names::LANE_TURNED, "role" => role, "lane" => index.to_string()),
             turn_by: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             facts: Mutex::new(facts),
@@ -288,6 +295,7 @@ impl LaneHealth {
         let now = millis(self.lane.start.elapsed());
         let by = now.saturating_add(millis(longest)).saturating_add(millis(STUCK));
         self.lane.turned.store(now, Ordering::Relaxed);
+        self.lane.turned_at.set(unix_seconds());
         self.lane.turn_by.store(by, Ordering::Relaxed);
     }
 

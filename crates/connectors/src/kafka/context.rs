@@ -100,6 +100,10 @@ impl Voice {
 
     fn error(&self, error: &KafkaError, reason: &str) {
         let client = self.client;
+        // An answer, which poll gives as well.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         if self.is_worth_saying(&error.to_string()) {
             tracing::warn!(?client, %error, "{reason}");
         } else {

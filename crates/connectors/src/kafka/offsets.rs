@@ -1,4 +1,4 @@
-//! Questions about offsets, asked for many partitions at once.
+//! Questions about offsets, asked for many partitions at once, and about where partitions are.
 
 use super::names::Names;
 use super::trouble::{fatal, of_partition, retry};
@@ -69,6 +69,17 @@ fn request<C: ConsumerContext, A>(
         answers.push(answer(at, element.offset())?);
     }
     Ok(answers)
+}
+
+/// How long a client may take to learn where a topic is.
+const LEARN: Duration = Duration::from_secs(1);
+
+/// Lets the client learn where a topic is that it is about to be assigned: librdkafka looks for the leaders of topics that
+/// are new to it once a second, and would fetch nothing until then. What is not answered in time it finds out so.
+pub(super) fn learn<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) {
+    if let Err(error) = consumer.fetch_metadata(Some(topic), LEARN) {
+        tracing::debug!(%error, topic, "not learnt");
+    }
 }
 
 /// Where the client stands in each of its partitions, as far as it has handed out anything since it was assigned; over

@@ -6,10 +6,12 @@ use super::config::LaneSettings;
 use super::context::{Client, ReaderContext, Voice};
 use super::lane::QUESTION;
 use super::names::Names;
-use super::offsets::{ask, ask_since, positions};
+use super::offsets::{ask, ask_since, learn, positions};
 use super::trouble::{add, fatal, is_unknown, of_code, of_partition, retry};
 use catchment_runtime::log::Place;
-use catchment_runtime::{Batch, BatchLimits, Headers, LogError, Millis, NextOffset, Offset, TopicPartition};
+use catchment_runtime::{
+    Batch, BatchLimits, Headers, LogError, Millis, NextOffset, Offset, TopicId, TopicPartition,
+};
 use input::{Fetch, Input};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -44,6 +46,8 @@ pub(super) struct Reader {
     inputs: BTreeMap<TopicPartition, Input>,
     /// No partition of the lane any more, and the client does not know yet.
     gone: Vec<TopicPartition>,
+    /// Topics that the client was let learn of.
+    learnt: Vec<TopicId>,
     /// Some position is not in its partition. rdkafka does not say which.
     suspect: bool,
     /// How long a read waits for its first record.
@@ -60,8 +64,17 @@ impl Reader {
         let consumer = BaseConsumer::from_config_and_context(&settings.reader(), context)
             .map_err(|error| fatal("reader", &error))?;
         let (wait, timeout) = (settings.poll_wait, settings.request_timeout);
-        let (inputs, gone) = (BTreeMap::new(), Vec::new());
-        Ok(Reader { consumer, names, inputs, gone, suspect: false, wait, hurry: false, timeout })
+        Ok(Reader {
+            consumer,
+            names,
+            inputs: BTreeMap::new(),
+            gone: Vec::new(),
+            learnt: Vec::new(),
+            suspect: false,
+            wait,
+            hurry: false,
+            timeout,
+        })
     }
 
     fn patience(&self) -> Duration {
@@ -273,11 +286,23 @@ impl Reader {
             stopped.for_each(|input| input.fetch = Fetch::Off);
         }
         if start.count() > 0 {
+            self.learn(&started)?;
             self.consumer.incremental_assign(&start).map_err(|error| fatal("assign", &error))?;
             for at in &started {
                 self.input(*at)?.fetch = Fetch::On;
             }
             self.forget_positions(&started)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the client learn where partitions are whose topics are new to it.
+    fn learn(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        for at in partitions {
+            if !self.learnt.contains(&at.topic) {
+                learn(&self.consumer, self.names.topic(at.topic)?);
+                self.learnt.push(at.topic);
+            }
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::config::Cluster;
+use super::super::offsets::learn;
 use super::super::reader::headers;
 use super::ask::{AskError, Inspector, NamedPartition, Place, ToolContext, View, classify};
 
@@ -95,6 +96,7 @@ impl Scan {
     }
 
     fn assign(&self, range: &Range) -> Result<(), AskError> {
+        learn(&self.consumer, &range.at.topic);
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&range.at.topic, range.at.partition, Offset::Offset(range.from))
             .and_then(|()| self.consumer.assign(&list))
@@ -169,12 +171,15 @@ impl Follow {
             BaseConsumer::from_config_and_context(&config, ToolContext::default())
                 .map_err(|error| AskError::refused("Kafka client", error.to_string()))?;
         let mut list = TopicPartitionList::new();
-        for (at, end) in of.iter().zip(ends) {
+        let trouble = |error| classify("reading", &error, consumer.context().seen());
+        for (index, (at, end)) in of.iter().zip(ends).enumerate() {
+            if of[..index].iter().all(|before| before.topic != at.topic) {
+                learn(&consumer, &at.topic);
+            }
             let from = Offset::Offset(end.unwrap_or(0));
-            list.add_partition_offset(&at.topic, at.partition, from)
-                .and_then(|()| consumer.assign(&list))
-                .map_err(|error| classify(&format!("reading {at}"), &error, consumer.context().seen()))?;
+            list.add_partition_offset(&at.topic, at.partition, from).map_err(trouble)?;
         }
+        consumer.assign(&list).map_err(trouble)?;
         Ok(Follow { consumer })
     }
 
