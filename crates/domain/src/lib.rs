@@ -7,6 +7,7 @@ pub mod campaign;
 pub mod event;
 pub mod features;
 pub mod id;
+pub mod identity;
 pub mod model;
 pub mod money;
 pub mod normalise;

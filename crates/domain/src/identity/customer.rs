@@ -1,0 +1,138 @@
+//! What a root holds.
+
+use super::limits::Limit;
+use super::message::{Evidence, Seen};
+use crate::id::NodeRef;
+use crate::profile::Text;
+use crate::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+/// What is known of a customer besides who it is: a profile, and what belongs to it.
+pub trait Content: Clone + Debug + Default + PartialEq {
+    /// What it is made of.
+    type Event: Clone + Debug + PartialEq;
+
+    /// True if nothing is known.
+    fn is_empty(&self) -> bool;
+
+    /// Takes an event of an identifier of the customer.
+    fn apply(&mut self, own: NodeRef, event: &Seen<Self::Event>);
+
+    /// Takes what was known of somebody who turned out to be the same. The events behind the two are disjoint. Those of one
+    /// identifier may be behind both; then the other's are the older ones.
+    fn absorb(&mut self, other: Self);
+}
+
+/// An identifier of a customer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Its normalised value; `None` while no event of this customer has told it.
+    pub value: Option<Text>,
+    /// How it came here; `None` for the identifier that a customer began with. So the evidence of the members is a tree.
+    pub evidence: Option<Evidence>,
+    /// The root that it came with, while that one's customer is on its way. Until then it counts for limits, and is neither
+    /// published nor addressed: what comes may say that it must not be.
+    pub awaits: Option<NodeRef>,
+}
+
+/// An identifier that was seen with the customer and is no member: it was asked for, or refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Its normalised value.
+    pub value: Text,
+    /// From then on it is tried again.
+    pub until: Millis,
+    /// What refused it; `None` while it is asked for.
+    pub refused: Option<Limit>,
+}
+
+/// What a root holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Customer<C> {
+    /// Its identifiers.
+    pub members: BTreeMap<NodeRef, Member>,
+    /// Roots that were granted and whose customer is still on its way.
+    pub expected: BTreeSet<NodeRef>,
+    /// Identifiers that are no members.
+    pub tried: BTreeMap<NodeRef, Tried>,
+    /// Devices that others use as well.
+    pub shared: BTreeSet<NodeRef>,
+    /// Up to when a member was forgotten.
+    pub forgotten: BTreeMap<NodeRef, Millis>,
+    /// What is known.
+    pub content: C,
+}
+
+impl<C: Content> Customer<C> {
+    pub(super) fn of(node: NodeRef) -> Self {
+        Customer {
+            members: BTreeMap::from([(node, Member::default())]),
+            expected: BTreeSet::new(),
+            tried: BTreeMap::new(),
+            shared: BTreeSet::new(),
+            forgotten: BTreeMap::new(),
+            content: C::default(),
+        }
+    }
+
+    /// The identifiers that may be published and addressed, with their values.
+    pub fn published(&self) -> impl Iterator<Item = (NodeRef, &str)> {
+        self.members.iter().filter_map(|(node, member)| {
+            let value = member.value.as_deref()?;
+            (member.awaits.is_none() && !self.shared.contains(node)).then_some((*node, value))
+        })
+    }
+
+    /// True if an event that counts for `own` says something of a time that was forgotten.
+    pub(super) fn has_forgotten<E>(&self, own: NodeRef, event: &Seen<E>) -> bool {
+        let mut named = event.identifiers.iter().map(|(node, _)| *node).chain([own]);
+        !self.forgotten.is_empty()
+            && named
+                .any(|node| self.forgotten.get(&node).is_some_and(|forgotten| event.occurred_at < *forgotten))
+    }
+
+    pub(super) fn forgotten_until(&mut self, node: NodeRef, at: Millis) {
+        let known = self.forgotten.entry(node).or_insert(at);
+        *known = at.max(*known);
+    }
+
+    /// Joins another customer, whose members were granted before.
+    pub(super) fn take_in(&mut self, other: Customer<C>, most_tried: usize) {
+        for (node, brought) in other.members {
+            let member = self.members.entry(node).or_default();
+            member.value = brought.value.or(member.value.take());
+            member.evidence = brought.evidence.or(member.evidence.take());
+            member.awaits = brought.awaits;
+        }
+        for (node, tried) in other.tried {
+            self.try_out(node, tried, most_tried);
+        }
+        self.expected.extend(other.expected);
+        self.shared.extend(other.shared);
+        for (node, at) in other.forgotten {
+            self.forgotten_until(node, at);
+        }
+        self.content.absorb(other.content);
+        self.learn_values();
+    }
+
+    /// Remembers that an identifier was tried. Of too many the one goes that would be tried again first: then an event
+    /// tries it early, which costs a message.
+    pub(super) fn try_out(&mut self, node: NodeRef, tried: Tried, most: usize) {
+        self.tried.insert(node, tried);
+        while self.tried.len() > most {
+            let first = self.tried.iter().min_by_key(|(node, tried)| (tried.until, **node));
+            let Some(node) = first.map(|(node, _)| *node) else { return };
+            self.tried.remove(&node);
+        }
+    }
+
+    /// Members take their values from what was tried, before they were members.
+    pub(super) fn learn_values(&mut self) {
+        let Customer { members, tried, .. } = self;
+        for (node, member) in members.iter_mut().filter(|(_, member)| member.value.is_none()) {
+            member.value = tried.get(node).map(|tried| tried.value.clone());
+        }
+    }
+}
