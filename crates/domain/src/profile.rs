@@ -8,6 +8,7 @@
 //! list of orders counts a second time: of the orders summed up, only the sum is known. (Told again while it is in the
 //! list, it counts once, by its greatest time.)
 
+mod absorb;
 mod activity;
 mod commerce;
 mod statements;

@@ -71,7 +71,7 @@ impl Profile {
         *bucket = bucket.saturating_add(1);
     }
 
-    fn count(&mut self, label: &str, times: u64, at: Millis) {
+    pub(super) fn count(&mut self, label: &str, times: u64, at: Millis) {
         match self.counts.binary_search_by(|known| known.event.as_str().cmp(label)) {
             Ok(place) => {
                 let known = &mut self.counts[place];
@@ -91,7 +91,7 @@ impl Profile {
     }
 
     /// The bucket of a day, or `None` for a day older than all that are kept.
-    fn day_mut(&mut self, day: i32) -> Option<&mut Day> {
+    pub(super) fn day_mut(&mut self, day: i32) -> Option<&mut Day> {
         // Nearly every event is of the newest day.
         let place = match self.days.last() {
             Some(last) if last.day == day => self.days.len() - 1,

@@ -108,7 +108,7 @@ impl Profile {
         };
         for item in &event.items {
             if points == 1 || points == 3 {
-                self.take_recent(item, at);
+                self.take_recent(sku_of(item), item.product_id, at);
             }
             if let Some(category) = item.category.filter(|_| points > 0) {
                 self.take_affinity(category, day_of(at), points);
@@ -126,8 +126,11 @@ impl Profile {
     fn take_order(&mut self, order: &OrderTotal<'_>, currency: Option<&str>, at: Millis) {
         let OrderTotal { order_id, total, units } = *order;
         let (total, currency) = (total.filter(|_| currency.is_some()), currency.map(Text::from));
-        let new = Order { at, order_id: Text::from(order_id), total, currency, units };
-        if let Some(known) = self.orders.iter().position(|known| known.order_id == order_id) {
+        self.put_order(Order { at, order_id: Text::from(order_id), total, currency, units });
+    }
+
+    pub(super) fn put_order(&mut self, new: Order) {
+        if let Some(known) = self.orders.iter().position(|known| known.order_id == new.order_id) {
             // The same order told twice, under two event ids: the greater by (time, …) stays, whichever comes first.
             if self.orders[known] >= new {
                 return;
@@ -148,32 +151,46 @@ impl Profile {
 
     fn sum_up(&mut self, order: &Order) {
         // An order of unknown amount is no order of 0.
-        let currency = order.currency.as_ref().filter(|_| order.total.is_some());
-        let found = self.older_orders.binary_search_by(|sum| sum.currency.as_ref().cmp(&currency));
-        let place = found.unwrap_or_else(|place| {
-            let (currency, total) = (currency.cloned(), currency.map(|_| 0));
-            let sum = OrderSum { currency, orders: 0, total, units: 0, first_at: order.at };
-            insert(&mut self.older_orders, place, sum);
-            place
-        });
-        let sum = &mut self.older_orders[place];
-        sum.orders += 1;
-        sum.total = sum.total.zip(order.total).map(|(sum, total)| sum.saturating_add(total));
-        sum.units = sum.units.saturating_add(i64::from(order.units));
-        sum.first_at = sum.first_at.min(order.at);
+        let currency = order.currency.clone().filter(|_| order.total.is_some());
+        let total = order.total.filter(|_| currency.is_some());
+        let units = i64::from(order.units);
+        self.put_sum(OrderSum { currency, orders: 1, total, units, first_at: order.at });
     }
 
-    fn close_cart(&mut self, at: Millis) {
+    pub(super) fn put_sum(&mut self, new: OrderSum) {
+        match self.older_orders.binary_search_by(|sum| sum.currency.cmp(&new.currency)) {
+            Err(place) => insert(&mut self.older_orders, place, new),
+            Ok(place) => {
+                let sum = &mut self.older_orders[place];
+                sum.orders = sum.orders.saturating_add(new.orders);
+                sum.total = sum.total.zip(new.total).map(|(sum, total)| sum.saturating_add(total));
+                sum.units = sum.units.saturating_add(new.units);
+                sum.first_at = sum.first_at.min(new.first_at);
+            }
+        }
+    }
+
+    pub(super) fn close_cart(&mut self, at: Millis) {
         let closed = self.cart_closed_at.map_or(at, |known| known.max(at));
         self.cart_closed_at = Some(closed);
         self.cart.retain(|item| item.at > closed);
     }
 
     fn take_cart_item(&mut self, item: &LineItem<'_>, at: Millis, removed: bool) {
+        self.put_in_cart(sku_of(item), item.product_id, at, removed, item.quantity);
+    }
+
+    pub(super) fn put_in_cart(
+        &mut self,
+        sku: &str,
+        product_id: &str,
+        at: Millis,
+        removed: bool,
+        quantity: i32,
+    ) {
         if self.cart_closed_at.is_some_and(|closed| at <= closed) {
             return;
         }
-        let (sku, product_id, quantity) = (sku_of(item), item.product_id, item.quantity);
         match self.cart.binary_search_by(|known| known.sku.as_str().cmp(sku)) {
             Ok(place) => {
                 let known = &mut self.cart[place];
@@ -202,8 +219,7 @@ impl Profile {
         }
     }
 
-    fn take_recent(&mut self, item: &LineItem<'_>, at: Millis) {
-        let (sku, product_id) = (sku_of(item), item.product_id);
+    pub(super) fn take_recent(&mut self, sku: &str, product_id: &str, at: Millis) {
         // Newest first, by (time, sku).
         let before = |known: &RecentProduct| (known.at, known.sku.as_str()) > (at, sku);
         let known = self.recent.iter().position(|known| known.sku == sku);
@@ -223,7 +239,7 @@ impl Profile {
         insert(&mut self.recent, place, entry);
     }
 
-    fn take_affinity(&mut self, category: &str, day: i32, points: u32) {
+    pub(super) fn take_affinity(&mut self, category: &str, day: i32, points: u32) {
         let found = self
             .affinity
             .binary_search_by(|known| (known.day, known.category.as_str()).cmp(&(day, category)));
@@ -242,12 +258,15 @@ impl Profile {
 
     fn take_survey(&mut self, event: &Event<'_>) {
         let Some(response) = event.survey else { return };
-        let new = SurveyAnswer {
+        self.put_answer(SurveyAnswer {
             at: event.occurred_at,
             survey: Text::from(response.survey),
             question: Text::from(response.question),
             score: response.score,
-        };
+        });
+    }
+
+    pub(super) fn put_answer(&mut self, new: SurveyAnswer) {
         if let Err(place) = self.surveys.binary_search(&new) {
             insert(&mut self.surveys, place, new);
             if self.surveys.len() > MAX_SURVEYS {

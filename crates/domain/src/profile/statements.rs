@@ -1,7 +1,7 @@
 //! What sources state: identifiers, traits, consents. The newest statement by its own time wins.
 
 use super::{Profile, Text, insert};
-use crate::event::{ConsentStatement, ConsentStatus, Event, TraitChange};
+use crate::event::{ConsentStatement, ConsentStatus, Event};
 use crate::id::IdentifierType;
 use crate::time::Millis;
 
@@ -71,7 +71,7 @@ impl Profile {
             self.take_identifier(identifier.node.kind, identifier.value, event.occurred_at);
         }
         for change in &event.traits {
-            self.take_trait(change, event);
+            self.take_trait(change.name, change.value, event.occurred_at, event.source);
         }
         for statement in &event.consents {
             self.take_consent(statement, event.source);
@@ -79,7 +79,7 @@ impl Profile {
         self.take_freshness(event.source, event.occurred_at);
     }
 
-    fn take_identifier(&mut self, kind: IdentifierType, value: &str, at: Millis) {
+    pub(super) fn take_identifier(&mut self, kind: IdentifierType, value: &str, at: Millis) {
         match self
             .identifiers
             .binary_search_by(|known| (known.kind, known.value.as_str()).cmp(&(kind, value)))
@@ -96,35 +96,31 @@ impl Profile {
         }
     }
 
-    fn take_trait(&mut self, change: &TraitChange<'_>, event: &Event<'_>) {
-        let at = event.occurred_at;
-        match self.traits.binary_search_by(|known| known.name.as_str().cmp(change.name)) {
+    pub(super) fn take_trait(&mut self, name: &str, value: Option<&str>, at: Millis, source: &str) {
+        match self.traits.binary_search_by(|known| known.name.as_str().cmp(name)) {
             Ok(place) => {
                 let known = &mut self.traits[place];
                 // A total order, so that two statements of the same moment give the same winner in any order.
-                if (known.at, known.source.as_str(), known.value.as_deref())
-                    < (at, event.source, change.value)
-                {
+                if (known.at, known.source.as_str(), known.value.as_deref()) < (at, source, value) {
                     known.at = at;
-                    if known.value.as_deref() != change.value {
-                        known.value = change.value.map(Text::from);
+                    if known.value.as_deref() != value {
+                        known.value = value.map(Text::from);
                     }
-                    if known.source != event.source {
-                        known.source = Text::from(event.source);
+                    if known.source != source {
+                        known.source = Text::from(source);
                     }
                 }
             }
             Err(place) => {
-                let source = Text::from(event.source);
-                let value = change.value.map(Text::from);
-                insert(&mut self.traits, place, Trait { name: Text::from(change.name), value, at, source });
+                let (source, value) = (Text::from(source), value.map(Text::from));
+                insert(&mut self.traits, place, Trait { name: Text::from(name), value, at, source });
                 super::beyond(&self.traits, MAX_TRAITS, &RESERVED_TRAITS, |known| &known.name)
                     .map(|place| self.traits.remove(place));
             }
         }
     }
 
-    fn take_consent(&mut self, statement: &ConsentStatement<'_>, source: &str) {
+    pub(super) fn take_consent(&mut self, statement: &ConsentStatement<'_>, source: &str) {
         let ConsentStatement { purpose, status, at } = *statement;
         match self.consents.binary_search_by(|known| known.purpose.as_str().cmp(purpose)) {
             Ok(place) => {
@@ -143,7 +139,7 @@ impl Profile {
         }
     }
 
-    fn take_freshness(&mut self, source: &str, at: Millis) {
+    pub(super) fn take_freshness(&mut self, source: &str, at: Millis) {
         match self.freshness.binary_search_by(|known| known.source.as_str().cmp(source)) {
             Ok(place) => self.freshness[place].at = self.freshness[place].at.max(at),
             Err(place) => {

@@ -45,6 +45,33 @@ fn fold(events: &[Event<'_>]) -> Profile {
     profile
 }
 
+/// What two customers become who turn out to be one; each of them absorbs the other once.
+fn joined(events: &[Event<'_>], split: usize) -> Profile {
+    let (one, other) = (fold(&events[..split]), fold(&events[split..]));
+    let (mut first, mut second) = (one.clone(), other.clone());
+    first.absorb(other);
+    second.absorb(one);
+    assert_eq!(first, second, "who absorbs whom does not matter");
+    first
+}
+
+#[test]
+fn the_newest_prediction_stays_when_two_become_one() {
+    let predicted = |name: &'static str, at| {
+        let mut profile = fold(&[event(name, at)]);
+        profile.predict("churn", name, Score { value: 0.5, missing: false }, at);
+        profile.predict(name, "1", Score { value: 0.1, missing: false }, at);
+        profile
+    };
+    for (one, other) in [(5, 6), (6, 5)] {
+        let mut profile = predicted("a", one);
+        profile.absorb(predicted("b", other));
+        let of = |model| profile.prediction(model).map(|known| (known.version.as_str(), known.at));
+        assert_eq!(of("churn"), Some(if one > other { ("a", 6) } else { ("b", 6) }));
+        assert_eq!((of("a"), of("b")), (Some(("1", one)), Some(("1", other))));
+    }
+}
+
 #[test]
 fn newest_statement_of_a_trait_wins_whenever_it_arrives() {
     let states = |value: Option<&'static str>, at| Event {
@@ -305,8 +332,11 @@ proptest! {
     fn any_order_of_arrival_gives_the_same_profile(
         (events, shuffled) in prop::collection::vec(any_event(), 1..60)
             .prop_flat_map(|events| (Just(events.clone()), Just(events).prop_shuffle())),
+        split in any::<prop::sample::Index>(),
     ) {
-        prop_assert_eq!(fold(&events), fold(&shuffled));
+        let whole = fold(&events);
+        prop_assert_eq!(&fold(&shuffled), &whole);
+        prop_assert_eq!(&joined(&shuffled, split.index(events.len() + 1)), &whole);
     }
 }
 
@@ -357,8 +387,11 @@ proptest! {
                 events
             })
             .prop_flat_map(|events| (Just(events.clone()), Just(events).prop_shuffle())),
+        split in any::<prop::sample::Index>(),
     ) {
-        prop_assert_eq!(fold(&events), fold(&shuffled));
+        let whole = fold(&events);
+        prop_assert_eq!(&fold(&shuffled), &whole);
+        prop_assert_eq!(&joined(&shuffled, split.index(events.len() + 1)), &whole);
     }
 
     #[test]
