@@ -28,6 +28,13 @@ pub struct Sent {
     pub occurred_at: Millis,
 }
 
+impl Sent {
+    /// Triggers of one moment stand in an order that does not depend on who tells of them first.
+    fn place(&self) -> (Millis, &str, &str, &str, Millis) {
+        (self.at, &self.campaign, &self.scope, &self.trigger_id, self.occurred_at)
+    }
+}
+
 /// A decision that waits for its time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timer {
@@ -96,6 +103,20 @@ impl Ledger {
         }
     }
 
+    /// Takes in what was sent to somebody who turned out to be the same, and what is due for her: whatever was sent to either
+    /// was sent. Returns the timers that are beyond the bound, the latest ones, which are not set.
+    pub fn absorb(&mut self, other: Ledger) -> Vec<Timer> {
+        let mut sent = std::mem::take(&mut self.sent);
+        sent.extend(other.sent);
+        sent.sort_by(|one, other| one.place().cmp(&other.place()));
+        sent.dedup();
+        sent.into_iter().for_each(|sent| self.record(sent));
+        self.timers.extend(other.timers);
+        self.timers.sort_unstable();
+        self.timers.dedup();
+        self.timers.split_off(self.timers.len().min(MAX_TIMERS))
+    }
+
     /// Sets a timer. False if there are as many as may be.
     pub fn set(&mut self, timer: Timer) -> bool {
         if self.timers.len() >= MAX_TIMERS {
@@ -120,5 +141,89 @@ impl Ledger {
     #[must_use]
     pub fn next_due(&self) -> Option<Millis> {
         self.timers.first().map(|timer| timer.due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_sent() -> impl Strategy<Value = Sent> {
+        (0..40_i64, 0..3_usize, 0..4_usize).prop_map(|(at, campaign, scope)| Sent {
+            campaign: Text::from(["cart", "stock", "hello"][campaign]),
+            scope: Text::from(["a", "b", "c", FOR_EVER][scope]),
+            trigger_id: Text::from(format!("{at}-{campaign}-{scope}")),
+            at,
+            occurred_at: at,
+        })
+    }
+
+    fn any_timer() -> impl Strategy<Value = Timer> {
+        (0..200_i64, 0..3_usize).prop_map(|(due, scope)| Timer {
+            due,
+            campaign: Text::from("cart"),
+            scope: Text::from(["a", "b", "c"][scope]),
+            event_id: Text::from(due.to_string()),
+            source: Text::from("web"),
+            occurred_at: due - 1,
+        })
+    }
+
+    fn any_ledger() -> impl Strategy<Value = Ledger> {
+        (prop::collection::vec(any_sent(), 0..60), prop::collection::vec(any_timer(), 0..60)).prop_map(
+            |(mut sent, timers)| {
+                sent.sort_by_key(|sent| sent.at);
+                let mut ledger = Ledger::default();
+                sent.into_iter().for_each(|sent| ledger.record(sent));
+                for timer in timers.into_iter().filter(|timer| timer.due >= 0) {
+                    ledger.set(timer);
+                }
+                ledger.timers.dedup();
+                ledger
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn two_ledgers_become_one_whoever_absorbs_whom(one in any_ledger(), other in any_ledger()) {
+            let (mut first, mut second) = (one.clone(), other.clone());
+            prop_assert_eq!(first.absorb(other.clone()), second.absorb(one.clone()));
+            prop_assert_eq!(&first, &second);
+            prop_assert!(first.timers.len() <= MAX_TIMERS && first.timers.is_sorted());
+            // What a campaign is judged by is never lost.
+            for campaign in ["cart", "stock", "hello"] {
+                let newest = one.last_sent(campaign).max(other.last_sent(campaign));
+                prop_assert_eq!(first.last_sent(campaign), newest);
+            }
+            for sent in one.sent.iter().chain(&other.sent).filter(|sent| sent.scope == FOR_EVER) {
+                prop_assert!(first.sent.contains(sent));
+            }
+            prop_assert_eq!(first.clone().absorb(Ledger::default()), Vec::new());
+        }
+    }
+
+    #[test]
+    fn timers_beyond_the_bound_are_told() {
+        let ledger = |from: i64| {
+            let mut ledger = Ledger::default();
+            for due in from..from + 40 {
+                let name = Text::from("x");
+                let timer = Timer {
+                    due,
+                    campaign: name.clone(),
+                    scope: name.clone(),
+                    event_id: name.clone(),
+                    source: name,
+                    occurred_at: 0,
+                };
+                assert!(ledger.set(timer));
+            }
+            ledger
+        };
+        let mut one = ledger(0);
+        let dropped = one.absorb(ledger(40));
+        assert_eq!((one.timers.len(), dropped.len(), dropped[0].due), (MAX_TIMERS, 16, 64));
     }
 }
