@@ -254,7 +254,7 @@ fn normalised(kind: IdentifierType, value: Cow<'_, str>) -> Option<Cow<'_, str>>
             IdentifierType::Email => normalise::email(value),
             IdentifierType::Phone => normalise::phone(value),
             IdentifierType::UserId | IdentifierType::CrmId | IdentifierType::AnonymousId => {
-                normalise::plain_id(value).map(Cow::Borrowed)
+                normalise::plain_id(value)
             }
         }
     }
