@@ -32,6 +32,10 @@ pub struct Target {
     pub per_byte: u64,
 }
 
+/// What a numbering plan may take, which is made when the first number of its country comes, and kept. There are at most a
+/// hundred of them, some 15 MB together, whatever comes.
+const PLAN: u64 = 4 << 20;
+
 /// All targets.
 pub const TARGETS: [Target; 11] = [
     records::CONTRACTS,

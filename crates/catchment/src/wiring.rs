@@ -64,6 +64,8 @@ pub(crate) fn limits(config: &Config) -> anyhow::Result<BatchLimits> {
 /// # Errors
 /// A path of an arrival field that is none.
 pub(crate) fn sources(config: &Config) -> anyhow::Result<Vec<SourceSpec>> {
+    // Before the first record, whose step would stand still meanwhile.
+    catchment_domain::normalise::prepare();
     config.sources.iter().map(source).collect()
 }
 

@@ -10,7 +10,7 @@ use catchment_pipeline::ingest::{
     ArrivalPath, Mapped, Mapping, RawRecord, Scratch, SourceSpec, Verdict, map,
 };
 
-use super::{Target, choose, chosen, file, golden};
+use super::{PLAN, Target, choose, chosen, file, golden};
 
 /// Every type that there is, each in a field of its own.
 const EVERYTHING: &str = r#"{"type":"record","name":"Everything","fields":[
@@ -130,7 +130,7 @@ pub(super) const INGEST: Target = Target {
         MAPPINGS.iter().enumerate().flat_map(lines).collect()
     },
     // 32 findings of a few texts each, and the buffers that are kept from record to record.
-    least: 131_072,
+    least: 131_072 + PLAN,
     per_byte: 256,
 };
 

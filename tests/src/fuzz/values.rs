@@ -6,7 +6,7 @@ use catchment_domain::money::{Currency, format_minor, parse_minor};
 use catchment_domain::normalise;
 use catchment_domain::time::{format_rfc3339, parse_rfc3339};
 
-use super::{Target, choose, chosen};
+use super::{PLAN, Target, choose, chosen};
 
 /// Texts in fields.
 pub(super) const VALUES: Target = Target {
@@ -28,7 +28,7 @@ pub(super) const VALUES: Target = Target {
         ];
         texts.map(|(kind, text)| chosen(kind, text.as_bytes())).to_vec()
     },
-    least: 8_192,
+    least: 8_192 + PLAN,
     per_byte: 16,
 };
 
