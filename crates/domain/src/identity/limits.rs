@@ -26,7 +26,7 @@ pub enum Limit {
     Type(IdentifierType),
     /// Together they would have too many identifiers.
     Members,
-    /// No limit: too much waited for an answer already. A later event tries again.
+    /// No limit: too much waited for an answer already. It is tried again when the time for that has come.
     Busy,
 }
 

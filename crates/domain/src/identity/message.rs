@@ -1,6 +1,7 @@
 //! What nodes say to each other.
 
 use super::customer::{Content, Customer};
+use super::limits::Limit;
 use crate::id::NodeRef;
 use crate::profile::Text;
 use crate::time::Millis;
@@ -100,6 +101,8 @@ pub enum Message<C: Content> {
     No {
         /// What the refusal is about.
         evidence: Box<Evidence>,
+        /// What refuses it.
+        limit: Limit,
     },
     /// The customer of a root that has become an alias, also if it is empty: whoever has granted it waits for it before
     /// it forgets anything.

@@ -185,7 +185,7 @@ impl<C: Content> Node<C> {
     ) -> Result<(), Impossible> {
         match message {
             Message::Yes { root } => return self.granted(root, effects),
-            Message::No { evidence } => return self.refused(*evidence, rules, effects),
+            Message::No { evidence, limit } => return self.refused(&evidence, limit, rules, effects),
             Message::Point { root, count } => self.point(root, count),
             Message::Route { at, to } => self.take_route(Route { at, to }),
             for_customer => {
@@ -262,7 +262,8 @@ impl<C: Content> Node<C> {
 
     fn refused(
         &mut self,
-        evidence: Evidence,
+        evidence: &Evidence,
+        limit: Limit,
         rules: &Rules,
         effects: &mut Effects<C>,
     ) -> Result<(), Impossible> {
@@ -270,7 +271,8 @@ impl<C: Content> Node<C> {
         let root = self.asking()?;
         root.asking = None;
         let mut desk = Desk { own, root, rules, effects };
-        desk.refuse(evidence, None);
+        // Whoever has refused it has told.
+        desk.keep_apart(evidence, limit);
         desk.take_up();
         Ok(())
     }
@@ -381,7 +383,7 @@ impl<C: Content> Desk<'_, C> {
             self.root.customer.try_out(*node, tried, self.rules.most_tried);
             match refused {
                 // No customer that has it can ever fit.
-                Some(limit) => self.refuse(evidence(), Some(limit)),
+                Some(limit) => self.refuse(evidence(), limit),
                 None => {
                     let link = Link { x: *node, target: self.own, y: own, evidence: evidence() };
                     self.effects.send(*node, Message::Link(Box::new(link)));
@@ -427,8 +429,8 @@ impl<C: Content> Desk<'_, C> {
             return self.put_off(Waiting::Ask(ask));
         }
         if let Some(limit) = self.broken_by(ask.members.iter().copied()) {
-            self.refuse(ask.evidence.clone(), Some(limit));
-            return self.effects.send(ask.from, Message::No { evidence: Box::new(ask.evidence) });
+            self.refuse(ask.evidence.clone(), limit);
+            return self.effects.send(ask.from, Message::No { evidence: Box::new(ask.evidence), limit });
         }
         let Ask { from, members, forgotten, evidence } = *ask;
         let customer = &mut self.root.customer;
@@ -487,10 +489,11 @@ impl<C: Content> Desk<'_, C> {
             return self.root.waiting.push(message);
         }
         match message {
-            Waiting::Link(link) => self.refuse(link.evidence, Some(Limit::Busy)),
+            Waiting::Link(link) => self.refuse(link.evidence, Limit::Busy),
             Waiting::Ask(ask) => {
-                self.refuse(ask.evidence.clone(), Some(Limit::Busy));
-                self.effects.send(ask.from, Message::No { evidence: Box::new(ask.evidence) });
+                self.refuse(ask.evidence.clone(), Limit::Busy);
+                let no = Message::No { evidence: Box::new(ask.evidence), limit: Limit::Busy };
+                self.effects.send(ask.from, no);
             }
             Waiting::Forget { .. } => self.root.waiting.push(message),
         }
@@ -507,21 +510,22 @@ impl<C: Content> Desk<'_, C> {
         }
     }
 
-    /// Two identifiers stay apart. `limit` is `None` where another root has refused, which has said why.
-    fn refuse(&mut self, evidence: Evidence, limit: Option<Limit>) {
+    /// Two identifiers stay apart, and that is told.
+    fn refuse(&mut self, evidence: Evidence, limit: Limit) {
+        self.keep_apart(&evidence, limit);
+        self.effects.notes.push(Note::Refused { evidence, limit });
+    }
+
+    fn keep_apart(&mut self, evidence: &Evidence, limit: Limit) {
         let customer = &mut self.root.customer;
+        if let Some(tried) = customer.tried.get_mut(&evidence.j) {
+            tried.refused = Some(limit);
+        }
         if self.rules.route && is_device(evidence.j) && !is_device(evidence.p) {
             customer.shared.insert(evidence.j);
             if customer.members.contains_key(&evidence.p) {
                 self.route(evidence.j, Route { at: evidence.at, to: evidence.p });
             }
-        }
-        if let Some(limit) = limit {
-            let customer = &mut self.root.customer;
-            if let Some(tried) = customer.tried.get_mut(&evidence.j) {
-                tried.refused = Some(limit);
-            }
-            self.effects.notes.push(Note::Refused { evidence, limit });
         }
     }
 

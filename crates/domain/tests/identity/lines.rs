@@ -93,7 +93,7 @@ pub(crate) fn line(to: NodeRef, message: &Message<Parts>) -> String {
             format!("Ask {to} {from} {members} {} {}", timed(&ask.forgotten), because(&ask.evidence))
         }
         Message::Yes { root } => format!("Yes {to} {}", name(*root)),
-        Message::No { evidence } => format!("No {to} {}", because(evidence)),
+        Message::No { evidence, .. } => format!("No {to} {}", because(evidence)),
         Message::Absorb { customer, from } => format!("Absorb {to} {} {}", name(*from), told(customer)),
         Message::Point { root, count } => format!("Point {to} {} {count}", name(*root)),
         Message::Route { at, to: user } => format!("Route {to} {at} {}", name(*user)),
