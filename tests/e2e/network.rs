@@ -68,7 +68,7 @@ fn a_network_that_is_slow_cut_and_reset_and_a_broker_that_restarts_lose_nothing_
     gauge.goes_on(&workers, 500);
 
     // Again and again, until it has met a commit. With requests that take their time, a commit is about a fifth of a
-    // transaction, whatever the machine: each round meets one of the four lanes in it with even chances.
+    // transaction, whatever the machine: one round in a few meets one of the four lanes in it.
     let start = Instant::now();
     let mut rounds = 0;
     while unknown(&workers) == 0.0 {

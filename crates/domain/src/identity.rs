@@ -12,7 +12,7 @@
 //! What holds, and is tested (`tests/identity`):
 //! - pointers go to strictly smaller nodes, and waits from larger roots to smaller ones, so there is no cycle and no deadlock;
 //! - no customer ever breaks a [limit](Limits), not even by what it has granted;
-//! - every member is connected to the root by evidence inside the customer;
+//! - every member is connected to the root by evidence inside the customer, which goes when the customer is forgotten;
 //! - where no limit refuses anything, the customers at rest are the connected components of the identifiers seen together,
 //!   whatever the order.
 //!

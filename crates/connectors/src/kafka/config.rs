@@ -22,18 +22,20 @@ const OFFSETS: &str = "offsets are committed in the transaction, by the lane alo
 const READS: &str = "readers must see committed records only, and all of them";
 const IDENTITY: &str = "it is the lane's identity, which fences a dead or doubled lane";
 const IDEMPOTENCE: &str = "transactions need an idempotent producer that waits for all replicas";
+const DELIVERIES: &str = "deliveries are counted, and only those that failed are asked about";
 const ASSIGNMENT: &str = "lanes rely on the classic protocol with cooperative-sticky";
 const KEYS: &str = "keys of Java clients and of Catchment must land on the same partition";
 const SETTING: &str = "it is derived from a setting of its own";
 
 /// What would break exactly-once, or what a setting of its own decides.
-const REFUSED: [(&str, &str); 35] = [
+const REFUSED: [(&str, &str); 36] = [
     ("acks", IDEMPOTENCE),
     ("allow.auto.create.topics", "a topic made by accident has the wrong number of partitions"),
     ("auto.commit.enable", OFFSETS),
     ("auto.commit.interval.ms", OFFSETS),
     ("auto.offset.reset", "a gap in the input must stop the partition, not be skipped"),
     ("bootstrap.servers", SETTING),
+    ("delivery.report.only.error", DELIVERIES),
     ("delivery.timeout.ms", SETTING),
     ("enable.auto.commit", OFFSETS),
     ("enable.auto.offset.store", OFFSETS),

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Executable model of section 5 (identity): union-find over the partitions of a log.
+"""Executable model of identity: union-find over the partitions of a log.
 
 Two protocols run on the same transports, histories and checks:
 
-  HandOver   section 5 as first written: Observe, Link, Absorb, Return (optimistic, bounces)
+  HandOver   the first version: Observe, Link, Absorb, Return (optimistic, bounces)
   AskFirst   the repair: Observe, Link, Ask, Yes, No, Absorb (+ Point, Route, Split)
 
 Transports, from strong to weak:
@@ -442,7 +442,7 @@ def show(msg):
     return "%s to %s (%s)" % (msg[0], name(msg[1]), ", ".join(out))
 
 
-# ---------------------------------------------------------------- section 5 as written
+# ---------------------------------------------------------------- the first version
 class HandOver:
     """x in "Observe forwarded from x" is the last forwarder, or (bounce_to="origin") the event's p."""
 
@@ -846,7 +846,7 @@ def because(ev):
 
 
 def line(msg):
-    """A message in one line: kind, receiver, and the rest in the order that DESIGN names it."""
+    """A message in one line: kind, receiver, and the rest in order."""
     kind, to, rest = msg[0], name(msg[1]), msg[2:]
     if kind == "Event":
         words = [rest[0].id]
