@@ -66,12 +66,10 @@ impl Inspect for ProfileTask {
         for (key, customer) in self.customers().sorted().unwrap() {
             held.push(format!("profile of {key:?}: {:?}", customer.profile));
         }
-        for (key, ledger) in self.ledgers().sorted().unwrap() {
+        for (key, node) in self.nodes().sorted().unwrap() {
             let mut bytes = Vec::new();
-            ledger.encode(catchment_runtime::StateFormat::FIRST, &mut bytes);
-            if !ledger.0.is_empty() {
-                held.push(format!("ledger of {key:?}: {:?} {bytes:?}", ledger.0));
-            }
+            node.encode(catchment_pipeline::profile::NEWEST_FORMAT, &mut bytes);
+            held.push(format!("node {key:?}: {node:?} {bytes:?}"));
         }
         held.push(format!("{} timers", self.pending_timers()));
         held

@@ -65,6 +65,15 @@ pub(crate) fn count_profile(effect: &ProfileEffect) {
     match effect {
         ProfileEffect::Did(tally) => {
             metrics::counter!(names::PROFILES_PUBLISHED).increment(tally.published);
+            for (kind, count) in tally.messages.iter().filter(|(_, count)| *count > 0) {
+                metrics::counter!(names::INBOX_MESSAGES, "kind" => kind).increment(count);
+            }
+            metrics::counter!(names::MERGES).increment(tally.merged);
+            metrics::counter!(names::EVENTS_FORGOTTEN).increment(tally.forgotten);
+            metrics::counter!(names::CUSTOMERS_FORGOTTEN).increment(tally.erased);
+        }
+        ProfileEffect::Refused { limit } => {
+            metrics::counter!(names::MERGES_REFUSED, "limit" => limit.as_str()).increment(1);
         }
         ProfileEffect::Scored { model, count } => {
             metrics::counter!(names::PREDICTIONS, "model" => model.clone()).increment(*count);

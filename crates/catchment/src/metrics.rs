@@ -99,6 +99,16 @@ metrics! {
         "Events that had been seen before and were left out.";
     UNATTRIBUTED = "catchment_unattributed_total", Kind::Counter, ["source"],
         "Events without a usable identifier.";
+    INBOX_MESSAGES = "catchment_inbox_messages_total", Kind::Counter, ["kind"],
+        "Messages that nodes sent to each other.";
+    MERGES = "catchment_merges_total", Kind::Counter, [],
+        "Customers that became a part of another.";
+    MERGES_REFUSED = "catchment_merges_refused_total", Kind::Counter, ["limit"],
+        "Identifiers that were seen together and stay apart, because a customer would break a limit.";
+    EVENTS_FORGOTTEN = "catchment_events_forgotten_total", Kind::Counter, [],
+        "Events that were left out, because what they say was forgotten.";
+    CUSTOMERS_FORGOTTEN = "catchment_customers_forgotten_total", Kind::Counter, [],
+        "Customers that were forgotten.";
     PROFILES_PUBLISHED = "catchment_profiles_published_total", Kind::Counter, [],
         "Profiles that were published.";
     PREDICTIONS = "catchment_predictions_total", Kind::Counter, ["model"],

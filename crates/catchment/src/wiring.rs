@@ -4,6 +4,7 @@ use crate::config::{self, Config, ConfigErrors, Document};
 use crate::definitions::Definitions;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
+use catchment_domain::identity::Rules;
 use catchment_pipeline::ingest::{Format, Mapping, SourceSpec, Tombstone};
 use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
 use catchment_pipeline::topology::{Clash, Shape, Topology};
@@ -115,6 +116,10 @@ pub(crate) fn profile(
         dedup: topology.profile_dedup,
         triggers: topology.triggers,
         decisions: topology.decisions,
+        inbox: topology.inbox,
+        merges: topology.merges,
+        partitions: u32::from(config.partitions),
+        identity: Rules::default(),
         schemas,
         state_format: StateFormat(u8::try_from(config.state.format)?),
         dedup_key: secret.derived(DEDUP_PURPOSE),
@@ -126,6 +131,7 @@ pub(crate) fn profile(
             config::Publish::Event => Publish::Event,
         },
         event_clock,
+        reads_by_arrival: false,
     };
     let Definitions { models, campaigns } = definitions;
     Ok(Shared { models, campaigns, settings })

@@ -151,11 +151,11 @@ macro_rules! json_form {
 }
 
 macro_rules! contract {
-    ($(#[$doc:meta])* $constant:ident, $place:literal, $name:literal, $direction:ident, $topic:expr, $forms:expr) => {
+    ($(#[$doc:meta])* $constant:ident, $place:literal, $name:literal v $version:literal, $direction:ident, $topic:expr, $forms:expr) => {
         $(#[$doc])*
         pub static $constant: Contract = Contract {
             name: $name,
-            version: 1,
+            version: $version,
             direction: Direction::$direction,
             topic: $topic,
             schema: avro_schema!($name),
@@ -167,49 +167,57 @@ macro_rules! contract {
 
 contract!(
     /// A call of the Segment specification.
-    BEHAVIOUR_EVENT, 1, "behaviour_event", Source, Some(topics::BEHAVIOUR_EVENTS), &[json_form!("segment")]
+    BEHAVIOUR_EVENT, 1, "behaviour_event" v 1, Source, Some(topics::BEHAVIOUR_EVENTS), &[json_form!("segment")]
 );
 contract!(
     /// A contact of a CRM.
-    CRM_CONTACT, 2, "crm_contact", Source, Some(topics::CRM_CONTACTS),
+    CRM_CONTACT, 2, "crm_contact" v 1, Source, Some(topics::CRM_CONTACTS),
     &[json_form!("hubspot"), json_form!("salesforce"), json_form!("contact")]
 );
 contract!(
     /// A product with its variants, as the shop has it.
-    CATALOG_ITEM_SNAPSHOT, 3, "catalog_item_snapshot", Source, Some(topics::CATALOG_ITEMS_RAW),
+    CATALOG_ITEM_SNAPSHOT, 3, "catalog_item_snapshot" v 1, Source, Some(topics::CATALOG_ITEMS_RAW),
     &[json_form!("catalog")]
 );
 contract!(
     /// An event of any source, normalised.
-    CUSTOMER_EVENT, 4, "customer_event", Canonical, Some(topics::CUSTOMER_EVENTS), &[]
+    CUSTOMER_EVENT, 4, "customer_event" v 1, Canonical, Some(topics::CUSTOMER_EVENTS), &[]
 );
 contract!(
     /// A product with its variants, normalised.
-    CATALOG_ITEM, 5, "catalog_item", Canonical, Some(topics::CATALOG_ITEMS), &[]
+    CATALOG_ITEM, 5, "catalog_item" v 1, Canonical, Some(topics::CATALOG_ITEMS), &[]
 );
 contract!(
     /// The unified profile of a customer.
-    CUSTOMER_PROFILE, 6, "customer_profile", Output, Some(topics::CUSTOMER_PROFILES), &[]
+    CUSTOMER_PROFILE, 6, "customer_profile" v 1, Output, Some(topics::CUSTOMER_PROFILES), &[]
 );
 contract!(
     /// A message to be sent.
-    CAMPAIGN_TRIGGER, 7, "campaign_trigger", Output, Some(topics::CAMPAIGN_TRIGGERS), &[]
+    CAMPAIGN_TRIGGER, 7, "campaign_trigger" v 1, Output, Some(topics::CAMPAIGN_TRIGGERS), &[]
 );
 contract!(
     /// A decision, sent or not, and why.
-    CAMPAIGN_DECISION, 8, "campaign_decision", Output, Some(topics::CAMPAIGN_DECISIONS), &[]
+    CAMPAIGN_DECISION, 8, "campaign_decision" v 1, Output, Some(topics::CAMPAIGN_DECISIONS), &[]
 );
 contract!(
     /// The private part of a node's state.
-    NODE_STATE, 9, "node_state", Internal, None, &[]
+    NODE_STATE, 9, "node_state" v 2, Internal, None, &[]
 );
 contract!(
-    /// The watermark header of `customer.events`.
-    WATERMARK, 10, "watermark", Internal, None, &[]
+    /// The watermark header of `customer.events` and `customer.inbox`.
+    WATERMARK, 10, "watermark" v 1, Internal, None, &[]
+);
+contract!(
+    /// What nodes say to each other on `customer.inbox`.
+    INBOX_MESSAGE, 11, "inbox_message" v 1, Internal, None, &[]
+);
+contract!(
+    /// Two profile ids became one, or were kept apart.
+    CUSTOMER_MERGE, 12, "customer_merge" v 1, Output, Some(topics::CUSTOMER_MERGES), &[]
 );
 
 /// All contracts, sources first. A place, once given, is kept: builtin ids follow from it.
-pub static ALL: [&Contract; 10] = [
+pub static ALL: [&Contract; 12] = [
     &BEHAVIOUR_EVENT,
     &CRM_CONTACT,
     &CATALOG_ITEM_SNAPSHOT,
@@ -220,6 +228,8 @@ pub static ALL: [&Contract; 10] = [
     &CAMPAIGN_DECISION,
     &NODE_STATE,
     &WATERMARK,
+    &INBOX_MESSAGE,
+    &CUSTOMER_MERGE,
 ];
 
 /// The contract of this name.

@@ -135,6 +135,8 @@ pub struct SchemaIds {
     pub campaign_trigger: SchemaId,
     /// Of [`crate::CampaignDecision`].
     pub campaign_decision: SchemaId,
+    /// Of [`crate::CustomerMerge`].
+    pub customer_merge: SchemaId,
 }
 
 impl SchemaIds {
@@ -147,6 +149,7 @@ impl SchemaIds {
             customer_profile: catalogue::CUSTOMER_PROFILE.builtin_id(),
             campaign_trigger: catalogue::CAMPAIGN_TRIGGER.builtin_id(),
             campaign_decision: catalogue::CAMPAIGN_DECISION.builtin_id(),
+            customer_merge: catalogue::CUSTOMER_MERGE.builtin_id(),
         }
     }
 
@@ -162,6 +165,7 @@ impl SchemaIds {
             customer_profile: lookup(&catalogue::CUSTOMER_PROFILE)?,
             campaign_trigger: lookup(&catalogue::CAMPAIGN_TRIGGER)?,
             campaign_decision: lookup(&catalogue::CAMPAIGN_DECISION)?,
+            customer_merge: lookup(&catalogue::CUSTOMER_MERGE)?,
         })
     }
 }
@@ -207,6 +211,7 @@ mod tests {
         assert_eq!(of(ids.customer_profile), "customer_profile");
         assert_eq!(of(ids.campaign_trigger), "campaign_trigger");
         assert_eq!(of(ids.campaign_decision), "campaign_decision");
+        assert_eq!(of(ids.customer_merge), "customer_merge");
         assert!(catalogue::by_builtin_id(SchemaId(0)).is_none());
     }
 }

@@ -13,8 +13,8 @@ use std::path::Path;
 
 use apache_avro::Schema;
 use catchment_contracts::{
-    CampaignDecision, CampaignTrigger, CatalogItem, CustomerEvent, CustomerProfile, NodeState, Watermark,
-    catalogue, render,
+    CampaignDecision, CampaignTrigger, CatalogItem, CustomerEvent, CustomerMerge, CustomerProfile,
+    InboxMessage, NodeState, Watermark, catalogue, render,
 };
 
 fn frozen(file: &str, now: &str) -> String {
@@ -34,13 +34,16 @@ fn from_hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
-/// Holds an instance against the frozen files of a contract.
+/// Holds an instance against the frozen files of a contract's version.
 macro_rules! check {
     ($record:ident, $contract:literal, $instance:expr) => {
+        check!($record, $contract, "v1", $instance)
+    };
+    ($record:ident, $contract:literal, $version:literal, $instance:expr) => {
         let instance: $record<'_> = $instance;
         let mut encoded = Vec::new();
         instance.encode(&mut encoded);
-        let hex = frozen(concat!($contract, ".v1.hex"), &to_hex(&encoded));
+        let hex = frozen(concat!($contract, ".", $version, ".hex"), &to_hex(&encoded));
         assert_eq!(to_hex(&encoded), hex, "{} is written differently", $contract);
         let datum = from_hex(&hex);
         assert_eq!($record::decode(&datum).unwrap(), instance, "{} is read differently", $contract);
@@ -48,7 +51,12 @@ macro_rules! check {
         let schema = Schema::parse_str(catalogue::find($contract).unwrap().schema).unwrap();
         let mut json = String::new();
         render::render_json(&schema, &datum, &mut json).unwrap();
-        assert_eq!(json, frozen(concat!($contract, ".v1.json"), &json), "{} is shown differently", $contract);
+        assert_eq!(
+            json,
+            frozen(concat!($contract, ".", $version, ".json"), &json),
+            "{} is shown differently",
+            $contract
+        );
     };
 }
 
@@ -56,9 +64,18 @@ macro_rules! check {
 fn records_are_read_and_written_as_ever() {
     check!(CustomerEvent, "customer_event", common::customer_event());
     check!(CustomerProfile, "customer_profile", common::customer_profile());
-    check!(NodeState, "node_state", common::node_state());
+    check!(NodeState, "node_state", "v2", common::node_state());
     check!(CampaignTrigger, "campaign_trigger", common::campaign_trigger());
     check!(CampaignDecision, "campaign_decision", common::campaign_decision());
     check!(CatalogItem, "catalog_item", common::catalog_item());
     check!(Watermark, "watermark", common::watermark());
+    check!(InboxMessage, "inbox_message", common::inbox_message());
+    check!(CustomerMerge, "customer_merge", common::customer_merge());
+}
+
+/// What the first version wrote is a beginning of the second, whose new fields are all as if they were empty.
+#[test]
+fn the_first_version_of_a_node_is_the_second_without_its_end() {
+    let datum = [from_hex(&frozen("node_state.v1.hex", "")), vec![0; 11]].concat();
+    assert_eq!(NodeState::decode(&datum).unwrap(), common::ledger());
 }

@@ -11,15 +11,15 @@ use apache_avro::schema::Name;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use catchment_contracts::{
-    CampaignDecision, CampaignTrigger, CatalogItem, CustomerEvent, CustomerProfile, DecodeError, NodeState,
-    Watermark, catalogue,
+    CampaignDecision, CampaignTrigger, CatalogItem, CustomerEvent, CustomerMerge, CustomerProfile,
+    DecodeError, InboxMessage, NodeState, Watermark, catalogue,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
-const HOT: [&str; 7] = [
+const HOT: [&str; 9] = [
     "customer_event",
     "customer_profile",
     "node_state",
@@ -27,6 +27,8 @@ const HOT: [&str; 7] = [
     "campaign_decision",
     "catalog_item",
     "watermark",
+    "inbox_message",
+    "customer_merge",
 ];
 
 /// Reads a datum with generated code and writes it again.
@@ -40,6 +42,8 @@ fn reencode(contract: &str, datum: &[u8]) -> Result<Vec<u8>, DecodeError> {
         "campaign_decision" => CampaignDecision::decode(datum)?.encode(&mut out),
         "catalog_item" => CatalogItem::decode(datum)?.encode(&mut out),
         "watermark" => Watermark::decode(datum)?.encode(&mut out),
+        "inbox_message" => InboxMessage::decode(datum)?.encode(&mut out),
+        "customer_merge" => CustomerMerge::decode(datum)?.encode(&mut out),
         other => panic!("{other} is not hot"),
     }
     Ok(out)

@@ -21,8 +21,8 @@ pub use commerce::{
     RecentProduct, SurveyAnswer,
 };
 pub use statements::{
-    Consent, Freshness, MAX_CONSENTS, MAX_IDENTIFIERS, MAX_SOURCES, MAX_TRAITS, ProfileIdentifier,
-    RESERVED_TRAITS, TIMEZONE, Trait,
+    Consent, Freshness, MAX_CONSENTS, MAX_SOURCES, MAX_TRAITS, ProfileIdentifier, RESERVED_TRAITS, TIMEZONE,
+    Trait,
 };
 
 use crate::event::{ConsentStatus, Event};
@@ -60,7 +60,7 @@ pub struct Profile {
     pub last_seen: Millis,
     /// Latest arrival among the events applied.
     pub updated_at: Millis,
-    /// By type and value.
+    /// By type and value. Which they are is decided by [`identity`](crate::identity), not by what events name.
     pub identifiers: Vec<ProfileIdentifier>,
     /// By name.
     pub traits: Vec<Trait>,
@@ -91,7 +91,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Takes an event in. The caller has seen to it that no event comes twice.
+    /// Takes an event in, but for its identifiers. The caller has seen to it that no event comes twice.
     pub fn apply(&mut self, event: &Event<'_>) {
         let at = event.occurred_at;
         if self.events == 0 {
@@ -125,11 +125,10 @@ impl Profile {
         self.traits[at].value.as_deref()
     }
 
-    /// The identifier of a type that the newest event named; of several of one moment, the smallest value.
+    /// The newest identifier of a type: the one that came last. Of several of one moment, the first.
     #[must_use]
     pub fn identifier(&self, kind: IdentifierType) -> Option<&ProfileIdentifier> {
         let of_kind = self.identifiers.iter().filter(|identifier| identifier.kind == kind);
-        // They stand in order of value, so the first of the newest is the smallest.
         of_kind.reduce(|newest, next| if next.at > newest.at { next } else { newest })
     }
 

@@ -11,6 +11,7 @@ use catchment_contracts::wire::{self, SchemaIds};
 use catchment_contracts::{
     CustomerEvent, EventType, Identifier, IdentifierType, LineItem, OrderTotal, TraitChange,
 };
+use catchment_domain::identity::Rules;
 use catchment_domain::model::{Model, ModelFile};
 use catchment_domain::{IdentifierType as Kind, KeySecret, Profile};
 use catchment_pipeline::profile::{NEWEST_FORMAT, ProfileTask, Publish, Shared, SharedSettings, event};
@@ -187,6 +188,10 @@ fn task(publish: Publish) -> ProfileTask {
             dedup: topology.profile_dedup,
             triggers: topology.triggers,
             decisions: topology.decisions,
+            inbox: topology.inbox,
+            merges: topology.merges,
+            partitions: 1,
+            identity: Rules::default(),
             schemas: SchemaIds::builtin(),
             state_format: NEWEST_FORMAT,
             dedup_key: [7; 32],
@@ -195,6 +200,7 @@ fn task(publish: Publish) -> ProfileTask {
             dedup_limit: 10_000_000,
             publish,
             event_clock: false,
+            reads_by_arrival: false,
         },
     };
     ProfileTask::new(0, Arc::new(shared))

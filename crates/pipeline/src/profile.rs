@@ -6,12 +6,15 @@
 
 mod convert;
 mod fold;
+pub mod message;
 mod stored;
 mod task;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use convert::event;
 pub use fold::{Shared, SharedSettings};
-pub use stored::{Customer, DEFAULT_FORMAT, NEWEST_FORMAT, StoredLedger};
-pub use task::{ProfileEffect, ProfileTask, Publish, Tally};
+pub use stored::{Customer, DEFAULT_FORMAT, NEWEST_FORMAT, OLDEST_FORMAT, StoredNode};
+pub use task::{Messages, ProfileEffect, ProfileTask, Publish, Tally};
+pub use whole::Whole;

@@ -97,6 +97,10 @@ pub struct Topology {
     pub profile_dead_letters: TopicId,
     /// `customer.events`.
     pub customer_events: TopicId,
+    /// `customer.inbox`.
+    pub inbox: TopicId,
+    /// `customer.merges`.
+    pub merges: TopicId,
     /// `customer.unattributed`.
     pub unattributed: TopicId,
     /// `catalog.items`.
@@ -153,6 +157,8 @@ impl Topology {
         let dlq_handled = add(&topics::dlq_handled(shape.app), 1);
         let mut keyed = |name: &str| add(name, shape.partitions);
         let customer_events = keyed(topics::CUSTOMER_EVENTS);
+        let inbox = keyed(topics::CUSTOMER_INBOX);
+        let merges = keyed(topics::CUSTOMER_MERGES);
         let unattributed = keyed(topics::CUSTOMER_UNATTRIBUTED);
         let catalog_items = keyed(topics::CATALOG_ITEMS);
         let profiles = keyed(topics::CUSTOMER_PROFILES);
@@ -167,6 +173,8 @@ impl Topology {
             ingest_dead_letters,
             profile_dead_letters,
             customer_events,
+            inbox,
+            merges,
             unattributed,
             catalog_items,
             profiles,

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 /// Schemas whose records every event passes through. The others are read by the `apache-avro` crate.
-const HOT: [&str; 7] = [
+const HOT: [&str; 9] = [
     "customer_event",
     "customer_profile",
     "node_state",
@@ -22,6 +22,8 @@ const HOT: [&str; 7] = [
     "campaign_decision",
     "catalog_item",
     "watermark",
+    "inbox_message",
+    "customer_merge",
 ];
 
 /// Generates the records of the hot contracts of the workspace at `root`. With `check`, nothing is written,

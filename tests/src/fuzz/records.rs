@@ -6,30 +6,32 @@ use catchment_contracts::dead_letter::{ErrorCode, FieldError};
 use catchment_contracts::handled::{Handled, HandledLetters};
 use catchment_contracts::settings::IdentitySetting;
 use catchment_contracts::{
-    CampaignDecision, CampaignTrigger, CatalogItem, CustomerEvent, CustomerProfile, NodeState, Watermark,
-    watermark, wire,
+    CampaignDecision, CampaignTrigger, CatalogItem, CustomerEvent, CustomerMerge, CustomerProfile,
+    InboxMessage, NodeState, Watermark, watermark, wire,
 };
-use catchment_pipeline::profile::{self, Customer, NEWEST_FORMAT, StoredLedger};
+use catchment_pipeline::profile::{self, Customer, NEWEST_FORMAT, StoredNode, message};
 use catchment_runtime::state::{Dedup, StateFormat, Stored};
 
 use super::{Target, choose, chosen, golden};
 
-/// Contracts whose records have generated code.
-const HOT: [&str; 7] = [
-    "customer_event",
-    "customer_profile",
-    "node_state",
-    "campaign_trigger",
-    "campaign_decision",
-    "catalog_item",
-    "watermark",
+/// Contracts whose records have generated code, with their versions.
+const HOT: [&str; 9] = [
+    "customer_event.v1",
+    "customer_profile.v1",
+    "node_state.v2",
+    "campaign_trigger.v1",
+    "campaign_decision.v1",
+    "catalog_item.v1",
+    "watermark.v1",
+    "inbox_message.v1",
+    "customer_merge.v1",
 ];
 
 /// Data of the contracts that have generated code.
 pub(super) const CONTRACTS: Target = Target {
     name: "contracts",
     body: contracts,
-    seeds: || (0..HOT.len()).map(|at| chosen(at, &golden(&format!("{}.v1", HOT[at])))).collect(),
+    seeds: || (0..HOT.len()).map(|at| chosen(at, &golden(HOT[at]))).collect(),
     // An array of the smallest items: 3 bytes of a datum, some 150 in memory, and twice that while a vector grows.
     least: 4_096,
     per_byte: 256,
@@ -49,7 +51,9 @@ fn reencode(kind: usize, datum: &[u8]) -> Option<Vec<u8>> {
         3 => CampaignTrigger::decode(datum).ok()?.encode(&mut out),
         4 => CampaignDecision::decode(datum).ok()?.encode(&mut out),
         5 => CatalogItem::decode(datum).ok()?.encode(&mut out),
-        _ => Watermark::decode(datum).ok()?.encode(&mut out),
+        6 => Watermark::decode(datum).ok()?.encode(&mut out),
+        7 => InboxMessage::decode(datum).ok()?.encode(&mut out),
+        _ => CustomerMerge::decode(datum).ok()?.encode(&mut out),
     }
     Some(out)
 }
@@ -61,7 +65,7 @@ fn contracts(input: &[u8]) {
     assert_eq!(reencode(kind, &written).as_ref(), Some(&written), "{}", HOT[kind]);
 }
 
-/// Stored records: of deduplication, of customers, of ledgers.
+/// Stored records: of deduplication, of customers, of nodes; and what nodes say to each other.
 pub(super) const STORED: Target = Target {
     name: "stored",
     body: stored,
@@ -78,6 +82,8 @@ pub(super) const STORED: Target = Target {
             chosen(1, &(0..255).collect::<Vec<u8>>()),
             chosen(2, &golden("customer_profile.v1")),
             chosen(3, &versioned(golden("node_state.v1"))),
+            chosen(3, &[vec![2], golden("node_state.v2")].concat()),
+            chosen(4, &versioned(golden("inbox_message.v1"))),
         ]
     },
     least: 16_384,
@@ -88,11 +94,12 @@ pub(super) const STORED: Target = Target {
 const WINDOW: u64 = 48 * 3_600_000;
 
 fn stored(input: &[u8]) {
-    match choose(input, 4) {
+    match choose(input, 5) {
         Some((0, record)) => restored_ids(record),
         Some((1, operations)) => remembered_ids(operations),
         Some((2, record)) => settles::<Customer>(record),
-        Some((3, record)) => settles::<StoredLedger>(record),
+        Some((3, record)) => settles::<StoredNode>(record),
+        Some((4, record)) => drop(message::read(record)),
         _ => {}
     }
 }

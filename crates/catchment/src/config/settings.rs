@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::keys::{Kind, Rule, choices, sections};
 use super::units::{Size, Span};
-use catchment_pipeline::profile::{DEFAULT_FORMAT, NEWEST_FORMAT};
+use catchment_pipeline::profile::{DEFAULT_FORMAT, NEWEST_FORMAT, OLDEST_FORMAT};
 
 choices! {
     /// What time it is for timers, windows and quiet hours.
@@ -290,7 +290,7 @@ sections! {
         snapshot_interval: Span = Span::of_millis(30_000) => Kind::Span { least: Span::of_millis(1_000), most: Span::hours(1) },
         /// Versions in which stored records are written. Every release reads all that earlier ones wrote, and its default is
         /// what the release before it can read, so that one can go back. To be raised, on every process, once nobody wants to.
-        format: u16 = u16::from(DEFAULT_FORMAT.0) => Kind::Integer { least: 1, most: NEWEST_FORMAT.0 as u64 },
+        format: u16 = u16::from(DEFAULT_FORMAT.0) => Kind::Integer { least: OLDEST_FORMAT.0 as u64, most: NEWEST_FORMAT.0 as u64 },
     }
 
     /// How many lanes a process runs of each role.

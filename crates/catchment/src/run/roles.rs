@@ -151,6 +151,7 @@ impl Role for Ingest {
 #[derive(Debug)]
 pub struct Profile {
     customer_events: TopicId,
+    inbox: TopicId,
     customer_profiles: TopicId,
     shared: Arc<Shared>,
 }
@@ -158,7 +159,8 @@ pub struct Profile {
 impl Profile {
     /// `shared` is what all profile tasks of the process share.
     pub fn new(topology: &Topology, shared: Arc<Shared>) -> Self {
-        Profile { customer_events: topology.customer_events, customer_profiles: topology.profiles, shared }
+        let (customer_events, inbox) = (topology.customer_events, topology.inbox);
+        Profile { customer_events, inbox, customer_profiles: topology.profiles, shared }
     }
 }
 
@@ -174,7 +176,7 @@ impl Role for Profile {
     }
 
     fn followed(&self) -> Vec<TopicId> {
-        Vec::new()
+        vec![self.inbox]
     }
 
     fn bystander(&self) -> TopicId {

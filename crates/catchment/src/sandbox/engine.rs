@@ -255,16 +255,19 @@ fn profile_lane(
     secret: &KeySecret,
 ) -> anyhow::Result<Lane<EmbeddedLane, ProfileTask>> {
     let limits = wiring::limits(config)?;
-    let shared = wiring::profile(config, topology, definitions, secret, SchemaIds::builtin(), true)?;
+    let mut shared = wiring::profile(config, topology, definitions, secret, SchemaIds::builtin(), true)?;
+    shared.settings.reads_by_arrival = true;
     let shared = Arc::new(shared);
     let partitions = u32::from(config.partitions);
     let tasks = (0..partitions).map(|partition| ProfileTask::new(partition, Arc::clone(&shared))).collect();
-    let inputs: Vec<TopicPartition> = (0..partitions)
-        .map(|partition| TopicPartition { topic: topology.customer_events, partition })
+    let topics = [topology.customer_events, topology.inbox];
+    let inputs: Vec<TopicPartition> = topics
+        .iter()
+        .flat_map(|topic| (0..partitions).map(|partition| TopicPartition { topic: *topic, partition }))
         .collect();
     let lane = log.lane(&format!("{}.profile", config.app), &format!("{}.profile.0", config.app), &inputs)?;
     let task_of = |at: TopicPartition| usize::try_from(at.partition).ok();
-    let mut lane = Lane::new(lane, tasks, task_of, LaneConfig { limits, order: Order::Offset })?;
+    let mut lane = Lane::new(lane, tasks, task_of, LaneConfig { limits, order: Order::Arrival })?;
     lane.restore()?;
     Ok(lane)
 }
@@ -293,7 +296,10 @@ fn note_profile(
 ) {
     effects::count_profile(&effect);
     match effect {
-        ProfileEffect::Did(tally) => report.applied += tally.applied,
+        ProfileEffect::Did(tally) => {
+            report.applied += tally.applied;
+            report.merged += tally.merged;
+        }
         ProfileEffect::Scored { count, .. } => report.predictions += count,
         ProfileEffect::Duplicate { source, event_id, offset, .. } => {
             let topic = sources.iter().position(|name| *name == source).map(|at| raw[at]);
@@ -306,6 +312,7 @@ fn note_profile(
             report.triggers += u64::from(outcome.is_sent());
             *report.reasons.entry((campaign, outcome.as_str(), reason)).or_default() += 1;
         }
+        ProfileEffect::Refused { limit } => *report.refused.entry(limit.as_str()).or_default() += 1,
         ProfileEffect::Orphaned { .. } => {}
     }
 }

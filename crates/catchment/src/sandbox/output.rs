@@ -16,11 +16,12 @@ use catchment_runtime::{TopicId, TopicPartition};
 use std::path::Path;
 
 /// Topics that are written, besides those of dead letters.
-const PUBLIC: [&str; 6] = [
+const PUBLIC: [&str; 7] = [
     topics::CUSTOMER_EVENTS,
     topics::CUSTOMER_UNATTRIBUTED,
     topics::CATALOG_ITEMS,
     topics::CUSTOMER_PROFILES,
+    topics::CUSTOMER_MERGES,
     topics::CAMPAIGN_DECISIONS,
     topics::CAMPAIGN_TRIGGERS,
 ];

@@ -46,6 +46,10 @@ pub(crate) struct Report {
     pub(crate) catalog_items: u64,
     /// Events applied to profiles.
     pub(crate) applied: u64,
+    /// Customers that became a part of another.
+    pub(crate) merged: u64,
+    /// Identifiers that were seen together and kept apart, by limit.
+    pub(crate) refused: BTreeMap<&'static str, u64>,
     /// Profiles at the end.
     pub(crate) profiles: u64,
     /// Scores computed.
@@ -74,6 +78,8 @@ struct Json<'a, D> {
     skipped: u64,
     amounts_dropped: u64,
     catalog_items: u64,
+    merged: u64,
+    refused: &'a BTreeMap<&'static str, u64>,
     profiles: u64,
     predictions: u64,
     triggers: u64,
@@ -108,6 +114,8 @@ impl Report {
             skipped: self.skipped,
             amounts_dropped: self.amounts_dropped,
             catalog_items: self.catalog_items,
+            merged: self.merged,
+            refused: &self.refused,
             profiles: self.profiles,
             predictions: self.predictions,
             triggers: self.triggers,
@@ -139,6 +147,10 @@ impl Report {
         }
         line("catalog", self.catalog_items, "products");
         line("profiles", self.profiles, &format!("from {} distinct events", self.applied));
+        line("merged", self.merged, "customers that turned out to be another");
+        for (limit, count) in &self.refused {
+            line("", *count, &format!("kept apart, by the limit of {limit}"));
+        }
         line("predictions", self.predictions, "scores");
         line("decisions", self.decisions.values().sum(), "");
         for ((campaign, outcome, reason), count) in &self.reasons {

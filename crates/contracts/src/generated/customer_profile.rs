@@ -12,7 +12,8 @@ pub struct ProfileIdentifier<'a> {
     pub r#type: IdentifierType,
     /// Normalised value. Personal data: identifier.
     pub value: &'a str,
-    /// Newest event that named it. Unit: ms since 1970-01-01T00:00:00Z.
+    /// When the earliest event that named it occurred: of several of a kind, the one that came last is the
+    /// newest. Unit: ms since 1970-01-01T00:00:00Z.
     pub at: i64,
 }
 

@@ -12,7 +12,7 @@ pub use customer_profile::{
     OrderSum, ProfileIdentifier, RecentProduct, SurveyAnswer, Trait,
 };
 mod node_state;
-pub use node_state::{NodeState, Sent, Timer};
+pub use node_state::{Member, NodeState, Sent, SharedDevice, Timer, Tried, Waiting};
 mod campaign_trigger;
 pub use campaign_trigger::{Address, CampaignTrigger, Channel, TriggerConsent, TriggerItem};
 mod campaign_decision;
@@ -21,5 +21,12 @@ mod catalog_item;
 pub use catalog_item::{CatalogItem, Variant};
 mod watermark;
 pub use watermark::{ReadUpTo, Watermark};
+mod inbox_message;
+pub use inbox_message::{AbsorbMessage, InboxMessage, NoMessage, ObserveMessage, PointMessage};
+mod customer_merge;
+pub use customer_merge::{CustomerMerge, MergeKind};
 mod shared;
-pub use shared::{ConsentStatus, IdentifierType, Prediction};
+pub use shared::{
+    AskMessage, ConsentStatus, Evidence, Forgotten, IdentifierType, Limit, LinkMessage, NodeRef, Prediction,
+    Route,
+};

@@ -182,3 +182,316 @@ impl<'a> Prediction<'a> {
         })
     }
 }
+
+/// A node: an identifier by its kind and its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeRef {
+    /// Kind of identifier.
+    pub r#type: IdentifierType,
+    /// Node key. Personal data: pseudonym.
+    pub key: [u8; 16],
+}
+
+impl NodeRef {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.r#type.write(out);
+        out.extend_from_slice(&self.key);
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'_>) -> ReadResult<Self> {
+        Ok(Self { r#type: IdentifierType::read(input)?, key: input.fixed()? })
+    }
+}
+
+/// Events that know a device only belong to this user for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// When the user was seen with the device. Unit: ms since 1970-01-01T00:00:00Z.
+    pub at: i64,
+    /// The user. Personal data: pseudonym.
+    pub to: NodeRef,
+}
+
+impl Route {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        avro::write_long(out, self.at);
+        self.to.encode(out);
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'_>) -> ReadResult<Self> {
+        Ok(Self { at: input.long()?, to: NodeRef::read(input)? })
+    }
+}
+
+/// Why two identifiers belong together: one event named both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence<'a> {
+    /// The smallest identifier of the event, or the one that it counted for. Personal data: pseudonym.
+    pub p: NodeRef,
+    /// The other one. Personal data: pseudonym.
+    pub j: NodeRef,
+    /// Id of the event.
+    pub event_id: &'a str,
+    /// Source of the event.
+    pub source: &'a str,
+    /// When it occurred. Unit: ms since 1970-01-01T00:00:00Z.
+    pub at: i64,
+}
+
+impl<'a> Evidence<'a> {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.p.encode(out);
+        self.j.encode(out);
+        avro::write_string(out, self.event_id);
+        avro::write_string(out, self.source);
+        avro::write_long(out, self.at);
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'a>) -> ReadResult<Self> {
+        Ok(Self {
+            p: NodeRef::read(input)?,
+            j: NodeRef::read(input)?,
+            event_id: input.string()?,
+            source: input.string()?,
+            at: input.long()?,
+        })
+    }
+}
+
+/// An identifier was seen with one of somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkMessage<'a> {
+    /// The one on the side of whoever receives this. Personal data: pseudonym.
+    pub x: NodeRef,
+    /// Root of the other side when this was sent. Personal data: pseudonym.
+    pub target: NodeRef,
+    /// The one on that side. Personal data: pseudonym.
+    pub y: NodeRef,
+    /// How it is known. Personal data: pseudonym.
+    pub evidence: Evidence<'a>,
+}
+
+impl<'a> LinkMessage<'a> {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.x.encode(out);
+        self.target.encode(out);
+        self.y.encode(out);
+        self.evidence.encode(out);
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'a>) -> ReadResult<Self> {
+        Ok(Self {
+            x: NodeRef::read(input)?,
+            target: NodeRef::read(input)?,
+            y: NodeRef::read(input)?,
+            evidence: Evidence::read(input)?,
+        })
+    }
+}
+
+/// Nothing that occurred before this brings the identifier back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The identifier. Personal data: pseudonym.
+    pub node: NodeRef,
+    /// Up to when it is forgotten. Unit: ms since 1970-01-01T00:00:00Z.
+    pub at: i64,
+}
+
+impl Forgotten {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.node.encode(out);
+        avro::write_long(out, self.at);
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'_>) -> ReadResult<Self> {
+        Ok(Self { node: NodeRef::read(input)?, at: input.long()? })
+    }
+}
+
+/// May my customer become a part of yours?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskMessage<'a> {
+    /// The root that asks. Personal data: pseudonym.
+    pub from: NodeRef,
+    /// Its members. Personal data: pseudonym.
+    pub members: Vec<NodeRef>,
+    /// What of it was forgotten, and up to when. Personal data: pseudonym.
+    pub forgotten: Vec<Forgotten>,
+    /// How it is known that they belong together. Personal data: pseudonym.
+    pub evidence: Evidence<'a>,
+}
+
+impl<'a> AskMessage<'a> {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.from.encode(out);
+        avro::write_array(out, &self.members, NodeRef::encode);
+        avro::write_array(out, &self.forgotten, Forgotten::encode);
+        self.evidence.encode(out);
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'a>) -> ReadResult<Self> {
+        Ok(Self {
+            from: NodeRef::read(input)?,
+            members: input.array(17, NodeRef::read)?,
+            forgotten: input.array(18, Forgotten::read)?,
+            evidence: Evidence::read(input)?,
+        })
+    }
+}
+
+/// What keeps two customers apart; other stands for one of a newer version, and is never written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Limit {
+    /// `user_id`
+    UserId,
+    /// `crm_id`
+    CrmId,
+    /// `email`
+    Email,
+    /// `phone`
+    Phone,
+    /// `anonymous_id`
+    AnonymousId,
+    /// `members`
+    Members,
+    /// `busy`
+    Busy,
+    /// `other`
+    Other,
+}
+
+impl Limit {
+    /// All of them, in the order of the schema.
+    pub const ALL: [Self; 8] = [
+        Self::UserId,
+        Self::CrmId,
+        Self::Email,
+        Self::Phone,
+        Self::AnonymousId,
+        Self::Members,
+        Self::Busy,
+        Self::Other,
+    ];
+
+    /// The symbol of the schema.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UserId => "user_id",
+            Self::CrmId => "crm_id",
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::AnonymousId => "anonymous_id",
+            Self::Members => "members",
+            Self::Busy => "busy",
+            Self::Other => "other",
+        }
+    }
+
+    /// The variant of a symbol.
+    #[must_use]
+    pub fn from_symbol(symbol: &str) -> Option<Self> {
+        match symbol {
+            "user_id" => Some(Self::UserId),
+            "crm_id" => Some(Self::CrmId),
+            "email" => Some(Self::Email),
+            "phone" => Some(Self::Phone),
+            "anonymous_id" => Some(Self::AnonymousId),
+            "members" => Some(Self::Members),
+            "busy" => Some(Self::Busy),
+            "other" => Some(Self::Other),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        avro::write_int(
+            out,
+            match self {
+                Self::UserId => 0,
+                Self::CrmId => 1,
+                Self::Email => 2,
+                Self::Phone => 3,
+                Self::AnonymousId => 4,
+                Self::Members => 5,
+                Self::Busy => 6,
+                Self::Other => 7,
+            },
+        );
+    }
+
+    pub(crate) fn read(input: &mut Reader<'_>) -> ReadResult<Self> {
+        match input.index()? {
+            Some(0) => Ok(Self::UserId),
+            Some(1) => Ok(Self::CrmId),
+            Some(2) => Ok(Self::Email),
+            Some(3) => Ok(Self::Phone),
+            Some(4) => Ok(Self::AnonymousId),
+            Some(5) => Ok(Self::Members),
+            Some(6) => Ok(Self::Busy),
+            Some(7) => Ok(Self::Other),
+            _ => Err(DecodeErrorKind::BadEnum),
+        }
+    }
+}

@@ -4,11 +4,13 @@
 #![allow(dead_code)]
 
 use catchment_contracts::{
-    Address, Affinity, CampaignDecision, CampaignTrigger, CartItem, CatalogItem, Channel, Consent,
-    ConsentStatement, ConsentStatus, CustomerEvent, CustomerProfile, Day, EventCount, EventType, Freshness,
-    Identifier, IdentifierType, LineItem, NodeState, Order, OrderSum, OrderTotal, Outcome, Prediction,
-    ProfileIdentifier, ReadUpTo, RecentProduct, Sent, SurveyAnswer, SurveyResponse, Timer, Trait,
-    TraitChange, TriggerConsent, TriggerItem, Variant, Watermark,
+    AbsorbMessage, Address, Affinity, AskMessage, CampaignDecision, CampaignTrigger, CartItem, CatalogItem,
+    Channel, Consent, ConsentStatement, ConsentStatus, CustomerEvent, CustomerMerge, CustomerProfile, Day,
+    EventCount, EventType, Evidence, Forgotten, Freshness, Identifier, IdentifierType, InboxMessage, Limit,
+    LineItem, LinkMessage, Member, MergeKind, NoMessage, NodeRef, NodeState, ObserveMessage, Order, OrderSum,
+    OrderTotal, Outcome, PointMessage, Prediction, ProfileIdentifier, ReadUpTo, RecentProduct, Route, Sent,
+    SharedDevice, SurveyAnswer, SurveyResponse, Timer, Trait, TraitChange, Tried, TriggerConsent,
+    TriggerItem, Variant, Waiting, Watermark,
 };
 
 /// 2026-03-05T09:00:00Z.
@@ -141,8 +143,8 @@ pub(crate) fn customer_profile() -> CustomerProfile<'static> {
     }
 }
 
-/// A ledger entry of each kind and a timer.
-pub(crate) fn node_state() -> NodeState<'static> {
+/// A ledger entry of each kind and a timer: all that the first version had.
+pub(crate) fn ledger() -> NodeState<'static> {
     let sent = |trigger_id| Sent {
         campaign: "back_in_stock",
         scope: "run-aero-42",
@@ -160,6 +162,111 @@ pub(crate) fn node_state() -> NodeState<'static> {
             source: "web",
             occurred_at: AT,
         }],
+        r#type: None,
+        parent: None,
+        forwarded: 0,
+        route: None,
+        asking: None,
+        waiting: vec![],
+        members: vec![],
+        expected: vec![],
+        tried: vec![],
+        shared: vec![],
+        forgotten: vec![],
+    }
+}
+
+const fn node(kind: IdentifierType, first: u8) -> NodeRef {
+    NodeRef { r#type: kind, key: key(first) }
+}
+
+const USER: NodeRef = node(IdentifierType::UserId, 1);
+const DEVICE: NodeRef = node(IdentifierType::AnonymousId, 2);
+
+const fn evidence() -> Evidence<'static> {
+    Evidence { p: USER, j: DEVICE, event_id: "e-1", source: "web", at: AT }
+}
+
+fn link() -> LinkMessage<'static> {
+    LinkMessage { x: DEVICE, target: USER, y: USER, evidence: evidence() }
+}
+
+fn ask() -> AskMessage<'static> {
+    let forgotten = vec![Forgotten { node: DEVICE, at: AT }];
+    AskMessage { from: DEVICE, members: vec![DEVICE, USER], forgotten, evidence: evidence() }
+}
+
+/// A node in which every field is filled.
+pub(crate) fn node_state() -> NodeState<'static> {
+    let waiting = |link, ask, forget| Waiting { link, ask, forget };
+    NodeState {
+        r#type: Some(IdentifierType::Email),
+        parent: Some(USER),
+        forwarded: 300,
+        route: Some(Route { at: AT, to: USER }),
+        asking: Some(USER),
+        waiting: vec![
+            waiting(Some(link()), None, None),
+            waiting(None, Some(ask()), None),
+            waiting(None, None, Some(AT)),
+        ],
+        members: vec![
+            Member { node: USER, value: Some("u-mia"), since: Some(AT), evidence: None, awaits: None },
+            Member {
+                node: DEVICE,
+                value: None,
+                since: None,
+                evidence: Some(evidence()),
+                awaits: Some(DEVICE),
+            },
+        ],
+        expected: vec![DEVICE],
+        tried: vec![Tried {
+            node: DEVICE,
+            value: "anon-1",
+            since: AT - 1,
+            until: AT + 86_400_000,
+            refused: Some(Limit::AnonymousId),
+        }],
+        shared: vec![SharedDevice { node: DEVICE, routed_at: AT }],
+        forgotten: vec![Forgotten { node: USER, at: AT }],
+        ..ledger()
+    }
+}
+
+/// A message in which every part is there, as none is that is sent.
+pub(crate) fn inbox_message() -> InboxMessage<'static> {
+    InboxMessage {
+        to: IdentifierType::Phone,
+        at: AT,
+        observe: Some(ObserveMessage {
+            own: USER,
+            routed: true,
+            first: Some(DEVICE),
+            count: 7,
+            aliases: 2,
+            event: b"event",
+        }),
+        link: Some(link()),
+        ask: Some(ask()),
+        yes: Some(USER),
+        no: Some(NoMessage { evidence: evidence(), limit: Limit::Busy }),
+        absorb: Some(AbsorbMessage { from: DEVICE, state: b"state", profile: b"" }),
+        point: Some(PointMessage { root: USER, count: 7 }),
+        route: Some(Route { at: AT, to: USER }),
+        forget: Some(AT),
+    }
+}
+
+/// A refusal, in which every field is filled.
+pub(crate) fn customer_merge() -> CustomerMerge<'static> {
+    CustomerMerge {
+        kind: MergeKind::Refused,
+        profile_id: key(1),
+        other_id: Some(key(2)),
+        evidence: Some(evidence()),
+        limit: Some(Limit::Members),
+        at: AT,
     }
 }
 

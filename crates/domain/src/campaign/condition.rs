@@ -6,9 +6,8 @@
 
 use crate::event::{Event, EventKind, LineItem, OrderTotal, TraitChange, names};
 use crate::id::IdentifierType;
-use crate::id::{Identifier, NodeKey, NodeRef};
 use crate::model::Score;
-use crate::profile::Profile;
+use crate::profile::{Profile, ProfileIdentifier, Text};
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use cel::objects::Key;
 use cel::{Context, Env, ExecutionError, Program, Value};
@@ -168,7 +167,7 @@ fn refusal(result: Result<Value, ExecutionError>) -> ConditionError {
 /// condition asks for is known. A trait has the text `1` there, which is also a number.
 fn samples(names: &Names) -> [Profile; 3] {
     let value = "1";
-    let identifier = |kind| Identifier { node: NodeRef { kind, key: NodeKey([0; 16]) }, value };
+    let identifier = |kind| ProfileIdentifier { kind, value: Text::from(value), at: 0 };
     let item = LineItem { product_id: value, sku: None, category: None, price: None, quantity: 1 };
     let known = Event {
         id: value,
@@ -177,7 +176,7 @@ fn samples(names: &Names) -> [Profile; 3] {
         name: Some(names::ORDER_COMPLETED),
         occurred_at: 0,
         received_at: 0,
-        identifiers: IdentifierType::ALL.map(identifier).to_vec(),
+        identifiers: Vec::new(),
         traits: Vec::new(),
         consents: Vec::new(),
         currency: None,
@@ -185,7 +184,8 @@ fn samples(names: &Names) -> [Profile; 3] {
         order: Some(OrderTotal { order_id: value, total: None, units: 1 }),
         survey: None,
     };
-    let mut without_scores = Profile::default();
+    let identifiers = IdentifierType::ALL.map(identifier).to_vec();
+    let mut without_scores = Profile { identifiers, ..Profile::default() };
     without_scores.apply(&known);
     let mut full = without_scores.clone();
     let traits = names.traits.iter().map(|name| TraitChange { name, value: Some(value) }).collect();

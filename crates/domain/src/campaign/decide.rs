@@ -113,6 +113,12 @@ impl<'a> Cause<'a> {
     pub fn of(event: &Event<'a>) -> Self {
         Cause { event_id: event.id, source: event.source, occurred_at: event.occurred_at }
     }
+
+    /// The event that started a timer.
+    #[must_use]
+    pub fn of_timer(timer: &'a Timer) -> Self {
+        Cause { event_id: &timer.event_id, source: &timer.source, occurred_at: timer.occurred_at }
+    }
 }
 
 /// A message to the customer.
@@ -214,14 +220,8 @@ impl Campaign {
         if trigger.after.is_none() {
             return Match::Now(scope);
         }
-        // The exception may have arrived before its event: an order that overtook its cart. Of an exception only the
-        // newest time is known; one after the end of the wait ends it too, which errs on the side of silence. An event
-        // that is its own exception is no exception to itself: a later one is, and starts the wait anew.
-        let ended = trigger.unless.iter().any(|name| {
-            let own = name == event.label();
-            let done = profile.last_done(name);
-            done.is_some_and(|at| at > event.occurred_at || (at == event.occurred_at && !own))
-        });
+        // The exception may have arrived before its event: an order that overtook its cart.
+        let ended = self.is_ended(event.label(), event.occurred_at, profile);
         // A timer that this very event ends does not stand in its way.
         let waits = ledger.timers_of(self.name()).any(|timer| {
             let same =
@@ -239,6 +239,39 @@ impl Campaign {
             source: Text::from(event.source),
             occurred_at: event.occurred_at,
         })
+    }
+
+    /// Whether an exception is known to an event of this name and time. Of an exception only the newest time is known; one
+    /// after the end of the wait ends it too, which errs on the side of silence. An event that is its own exception is no
+    /// exception to itself: a later one is, and starts the wait anew.
+    fn is_ended(&self, label: &str, occurred_at: Millis, profile: &Profile) -> bool {
+        self.file().trigger.unless.iter().any(|name| {
+            let done = profile.last_done(name);
+            done.is_some_and(|at| at > occurred_at || (at == occurred_at && name != label))
+        })
+    }
+
+    /// The timers of this campaign that are pointless since two customers turned out to be one: what the one did ends the
+    /// wait of the other, or both wait because of the same matter, of which the earlier goes on. `profile` and `timers` are
+    /// those of both together.
+    #[must_use]
+    pub fn pointless<'t>(&self, profile: &Profile, timers: &'t [Timer]) -> Vec<&'t Timer> {
+        let label = self.file().trigger.event.as_deref().unwrap_or_default();
+        let (mut going, mut pointless) = (Vec::<&Timer>::new(), Vec::new());
+        let mut of_campaign: Vec<&Timer> =
+            timers.iter().filter(|timer| timer.campaign == self.name()).collect();
+        of_campaign.sort_by_key(|timer| timer.occurred_at);
+        for timer in of_campaign {
+            let matter = (timer.scope.as_str(), timer.occurred_at);
+            let same =
+                |other: &&Timer| self.same_matter(profile, matter, (other.scope.as_str(), other.occurred_at));
+            if self.is_ended(label, timer.occurred_at, profile) || going.iter().any(same) {
+                pointless.push(timer);
+            } else {
+                going.push(timer);
+            }
+        }
+        pointless
     }
 
     /// When the wait for an exception to an event ends, by the time of the events.

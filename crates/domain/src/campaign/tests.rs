@@ -2,7 +2,7 @@ use super::*;
 use crate::event::{ConsentStatement, ConsentStatus, Event, EventKind, OrderTotal, TraitChange};
 use crate::id::{Identifier, IdentifierType, KeySecret, NodeKey, NodeRef};
 use crate::model::Score;
-use crate::profile::{Profile, Text};
+use crate::profile::{Profile, ProfileIdentifier, Text};
 use crate::time::{HOUR, MINUTE, parse_rfc3339};
 
 const CART: &str = r#"
@@ -68,8 +68,15 @@ fn key() -> NodeKey {
     KeySecret::PUBLISHED.node_key(IdentifierType::UserId, "u-mia")
 }
 
+/// A profile of these events, with the address that they name.
 fn profile(events: &[Event<'_>]) -> Profile {
     let mut profile = Profile::default();
+    let named = events.iter().find_map(|event| Some((event.identifiers.first()?, event.occurred_at)));
+    profile.identifiers.extend(named.map(|(named, at)| ProfileIdentifier {
+        kind: named.node.kind,
+        value: Text::from(named.value),
+        at,
+    }));
     events.iter().for_each(|event| profile.apply(event));
     profile
 }
@@ -173,7 +180,9 @@ fn an_event_that_is_its_own_exception_starts_the_wait_anew() {
 
 /// What a campaign makes of events in the order of their arrival: triggers, decided when their timers are due.
 fn triggers(campaign: &Campaign, arrivals: &[Event<'_>]) -> Vec<i64> {
-    let (mut profile, mut ledger, mut sent) = (Profile::default(), Ledger::default(), Vec::new());
+    let identifiers = profile(arrivals).identifiers;
+    let mut profile = Profile { identifiers, ..Profile::default() };
+    let (mut ledger, mut sent) = (Ledger::default(), Vec::new());
     let fire = |profile: &Profile, ledger: &mut Ledger, now: i64, sent: &mut Vec<i64>| {
         while let Some(timer) = ledger.take_due(now) {
             let (event_id, source) = (timer.event_id.as_str(), timer.source.as_str());

@@ -29,6 +29,8 @@ pub trait Content: Clone + Debug + Default + PartialEq {
 pub struct Member {
     /// Its normalised value; `None` while no event of this customer has told it.
     pub value: Option<Text>,
+    /// When the earliest event occurred that told it.
+    pub since: Option<Millis>,
     /// How it came here; `None` for the identifier that a customer began with. So the evidence of the members is a tree.
     pub evidence: Option<Evidence>,
     /// The root that it came with, while that one's customer is on its way. Until then it counts for limits, and is neither
@@ -41,6 +43,8 @@ pub struct Member {
 pub struct Tried {
     /// Its normalised value.
     pub value: Text,
+    /// When the earliest event occurred that named it.
+    pub since: Millis,
     /// From then on it is tried again.
     pub until: Millis,
     /// What refused it; `None` while it is asked for.
@@ -56,12 +60,27 @@ pub struct Customer<C> {
     pub expected: BTreeSet<NodeRef>,
     /// Identifiers that are no members.
     pub tried: BTreeMap<NodeRef, Tried>,
-    /// Devices that others use as well.
-    pub shared: BTreeSet<NodeRef>,
+    /// Devices that others use as well, and when their events were last asked for.
+    pub shared: BTreeMap<NodeRef, Millis>,
     /// Up to when a member was forgotten.
     pub forgotten: BTreeMap<NodeRef, Millis>,
     /// What is known.
     pub content: C,
+}
+
+impl Member {
+    /// An event of the customer that occurred then has told the value.
+    pub(super) fn tell(&mut self, value: &Text, at: Millis) {
+        self.value.get_or_insert_with(|| value.clone());
+        self.since = Some(self.since.map_or(at, |since| since.min(at)));
+    }
+}
+
+/// How much a customer remembers besides its members.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    pub(super) tried: usize,
+    pub(super) shared: usize,
 }
 
 impl<C: Content> Customer<C> {
@@ -70,18 +89,29 @@ impl<C: Content> Customer<C> {
             members: BTreeMap::from([(node, Member::default())]),
             expected: BTreeSet::new(),
             tried: BTreeMap::new(),
-            shared: BTreeSet::new(),
+            shared: BTreeMap::new(),
             forgotten: BTreeMap::new(),
             content: C::default(),
         }
     }
 
-    /// The identifiers that may be published and addressed, with their values.
-    pub fn published(&self) -> impl Iterator<Item = (NodeRef, &str)> {
+    /// The identifiers that may be published and addressed, with their values and since when they are known.
+    pub fn published(&self) -> impl Iterator<Item = (NodeRef, &Text, Millis)> {
         self.members.iter().filter_map(|(node, member)| {
-            let value = member.value.as_deref()?;
-            (member.awaits.is_none() && !self.shared.contains(node)).then_some((*node, value))
+            let (value, since) = (member.value.as_ref()?, member.since?);
+            (member.awaits.is_none() && !self.shared.contains_key(node)).then_some((*node, value, since))
         })
+    }
+
+    /// True if an event of this customer that occurred then and names no identifier but these changes nothing but the
+    /// [content](Self::content): an event that needs no other treatment than [`Content::apply`].
+    pub fn knows(&self, mut named: impl Iterator<Item = NodeRef>, occurred_at: Millis) -> bool {
+        self.forgotten.is_empty()
+            && named.all(|node| {
+                let member = self.members.get(&node);
+                let told = member.and_then(|member| member.since).is_some_and(|since| since <= occurred_at);
+                told && !self.shared.contains_key(&node)
+            })
     }
 
     /// True if an event that counts for `own` says something of a time that was forgotten.
@@ -98,18 +128,24 @@ impl<C: Content> Customer<C> {
     }
 
     /// Joins another customer, whose members were granted before.
-    pub(super) fn take_in(&mut self, other: Customer<C>, most_tried: usize) {
+    pub(super) fn take_in(&mut self, other: Customer<C>, most: Most) {
         for (node, brought) in other.members {
             let member = self.members.entry(node).or_default();
-            member.value = brought.value.or(member.value.take());
+            if let (Some(value), Some(since)) = (brought.value, brought.since) {
+                member.tell(&value, since);
+            }
             member.evidence = brought.evidence.or(member.evidence.take());
             member.awaits = brought.awaits;
         }
         for (node, tried) in other.tried {
-            self.try_out(node, tried, most_tried);
+            self.try_out(node, tried, most.tried);
         }
         self.expected.extend(other.expected);
-        self.shared.extend(other.shared);
+        for (device, at) in other.shared {
+            let known = self.shared.entry(device).or_insert(at);
+            *known = at.max(*known);
+        }
+        self.bound_shared(most.shared);
         for (node, at) in other.forgotten {
             self.forgotten_until(node, at);
         }
@@ -119,7 +155,10 @@ impl<C: Content> Customer<C> {
 
     /// Remembers that an identifier was tried. Of too many the one goes that would be tried again first: then an event
     /// tries it early, which costs a message.
-    pub(super) fn try_out(&mut self, node: NodeRef, tried: Tried, most: usize) {
+    pub(super) fn try_out(&mut self, node: NodeRef, mut tried: Tried, most: usize) {
+        if let Some(known) = self.tried.get(&node) {
+            tried.since = tried.since.min(known.since);
+        }
         self.tried.insert(node, tried);
         while self.tried.len() > most {
             let first = self.tried.iter().min_by_key(|(node, tried)| (tried.until, **node));
@@ -131,8 +170,27 @@ impl<C: Content> Customer<C> {
     /// Members take their values from what was tried, before they were members.
     pub(super) fn learn_values(&mut self) {
         let Customer { members, tried, .. } = self;
-        for (node, member) in members.iter_mut().filter(|(_, member)| member.value.is_none()) {
-            member.value = tried.get(node).map(|tried| tried.value.clone());
+        if tried.is_empty() {
+            return;
+        }
+        for (node, member) in members.iter_mut() {
+            if let Some(Tried { value, since, .. }) = tried.remove(node) {
+                member.tell(&value, since);
+            }
+        }
+    }
+
+    /// A device that others use as well; of too many the one goes whose events were asked for longest ago.
+    pub(super) fn share(&mut self, device: NodeRef, now: Millis, most: usize) {
+        self.shared.entry(device).or_insert(now);
+        self.bound_shared(most);
+    }
+
+    fn bound_shared(&mut self, most: usize) {
+        while self.shared.len() > most {
+            let oldest = self.shared.iter().min_by_key(|(node, at)| (**at, **node)).map(|(node, _)| *node);
+            let Some(oldest) = oldest else { return };
+            self.shared.remove(&oldest);
         }
     }
 }

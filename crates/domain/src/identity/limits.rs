@@ -30,6 +30,18 @@ pub enum Limit {
     Busy,
 }
 
+impl Limit {
+    /// The word in records and metrics: the type of which there would be too many, `members` or `busy`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Limit::Type(kind) => kind.as_str(),
+            Limit::Members => "members",
+            Limit::Busy => "busy",
+        }
+    }
+}
+
 impl Limits {
     /// The limit that these identifiers together break, if they do; the same identifier counts once, so `joining` must name
     /// none of `members`.

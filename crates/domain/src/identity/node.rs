@@ -1,10 +1,10 @@
 //! A node, and what it does with a message.
 
-use super::customer::{Content, Customer, Member, Tried};
+use super::customer::{Content, Customer, Member, Most, Tried};
 use super::limits::{Limit, Limits};
 use super::message::{Ask, Evidence, Link, Message, Seen, Stamp};
 use crate::id::{IdentifierType, NodeRef};
-use crate::time::{DAY, Millis};
+use crate::time::{DAY, MINUTE, Millis};
 
 /// What a deployment decides of identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +17,30 @@ pub struct Rules {
     pub retry_after: Millis,
     /// The most identifiers that a customer remembers to have tried.
     pub most_tried: usize,
+    /// The most devices that a customer remembers to be used by others as well.
+    pub most_shared: usize,
     /// The most messages that wait at a root for an answer.
     pub most_waiting: usize,
+    /// A customer asks for the events of a device at most once in so long, in milliseconds.
+    pub route_every: Millis,
+    /// That something was forgotten is remembered for so long after, in milliseconds: longer than any record is kept that
+    /// could bring it back.
+    pub forgotten_for: Millis,
 }
 
 impl Default for Rules {
     /// The default limits, with routing; a day until a refused identifier is tried again.
     fn default() -> Self {
-        Rules { limits: Limits::default(), route: true, retry_after: DAY, most_tried: 128, most_waiting: 256 }
+        Rules {
+            limits: Limits::default(),
+            route: true,
+            retry_after: DAY,
+            most_tried: 128,
+            most_shared: 32,
+            most_waiting: 256,
+            route_every: MINUTE,
+            forgotten_for: 30 * DAY,
+        }
     }
 }
 
@@ -102,6 +118,8 @@ pub enum Note {
         evidence: Evidence,
         /// What keeps them apart.
         limit: Limit,
+        /// The other customer's root, as it was known; `None` if the identifier alone would break the limit.
+        other: Option<NodeRef>,
     },
     /// A customer has become a part of this one.
     Merged {
@@ -185,7 +203,9 @@ impl<C: Content> Node<C> {
     ) -> Result<(), Impossible> {
         match message {
             Message::Yes { root } => return self.granted(root, effects),
-            Message::No { evidence, limit } => return self.refused(&evidence, limit, rules, effects),
+            Message::No { evidence, limit } => {
+                return self.refused(&evidence, limit, (rules, now), effects);
+            }
             Message::Point { root, count } => self.point(root, count),
             Message::Route { at, to } => self.take_route(Route { at, to }),
             for_customer => {
@@ -211,9 +231,9 @@ impl<C: Content> Node<C> {
             return Err(Impossible::Nobody);
         }
         let Some(root) = self.root() else { return Ok(()) };
-        let mut desk = Desk { own, root, rules, effects };
+        let mut desk = Desk { own, root, rules, now, effects };
         match message {
-            Message::Observe { event, own, routed, stamp } => desk.observe(&event, own, routed, stamp, now),
+            Message::Observe { event, own, routed, stamp } => desk.observe(&event, own, routed, stamp),
             Message::Link(link) => desk.link(link),
             Message::Ask(ask) => desk.ask(ask),
             Message::Absorb { customer, from } => desk.absorb(*customer, from),
@@ -264,13 +284,13 @@ impl<C: Content> Node<C> {
         &mut self,
         evidence: &Evidence,
         limit: Limit,
-        rules: &Rules,
+        (rules, now): (&Rules, Millis),
         effects: &mut Effects<C>,
     ) -> Result<(), Impossible> {
         let own = self.own;
         let root = self.asking()?;
         root.asking = None;
-        let mut desk = Desk { own, root, rules, effects };
+        let mut desk = Desk { own, root, rules, now, effects };
         // Whoever has refused it has told.
         desk.keep_apart(evidence, limit);
         desk.take_up();
@@ -314,13 +334,22 @@ impl Waiting {
 
 /// An alias sends on what is meant for the customer, and counts it.
 fn forward<C: Content>(own: NodeRef, alias: &mut Alias, mut message: Message<C>, effects: &mut Effects<C>) {
-    alias.forwarded += 1;
     if let Message::Observe { stamp, .. } = &mut message {
-        let aliases = stamp.map_or(1, |stamp| stamp.aliases.saturating_add(1));
-        let first = stamp.unwrap_or(Stamp { first: own, count: alias.forwarded, aliases });
-        *stamp = Some(Stamp { aliases, ..first });
+        *stamp = Some(alias.stamp(own, *stamp));
+    } else {
+        alias.forwarded += 1;
     }
     effects.send(alias.parent, message);
+}
+
+impl Alias {
+    /// Counts an event that this alias, which is `own`, sends on to its parent, and gives what is to be written on it.
+    pub fn stamp(&mut self, own: NodeRef, before: Option<Stamp>) -> Stamp {
+        self.forwarded += 1;
+        let aliases = before.map_or(1, |stamp| stamp.aliases.saturating_add(1));
+        let first = before.unwrap_or(Stamp { first: own, count: self.forwarded, aliases });
+        Stamp { aliases, ..first }
+    }
 }
 
 fn is_device(node: NodeRef) -> bool {
@@ -332,22 +361,18 @@ struct Desk<'w, C: Content> {
     own: NodeRef,
     root: &'w mut Root<C>,
     rules: &'w Rules,
+    now: Millis,
     effects: &'w mut Effects<C>,
 }
 
 impl<C: Content> Desk<'_, C> {
-    fn observe(
-        &mut self,
-        event: &Seen<C::Event>,
-        own: NodeRef,
-        routed: bool,
-        stamp: Option<Stamp>,
-        now: Millis,
-    ) {
+    fn observe(&mut self, event: &Seen<C::Event>, own: NodeRef, routed: bool, stamp: Option<Stamp>) {
         if let Some(stamp) = stamp.filter(|stamp| stamp.aliases > 1) {
             self.effects.send(stamp.first, Message::Point { root: self.own, count: stamp.count });
         }
+        let (now, Rules { forgotten_for, .. }) = (self.now, *self.rules);
         let customer = &mut self.root.customer;
+        customer.forgotten.retain(|_, at| now < at.saturating_add(forgotten_for));
         if customer.has_forgotten(own, event) {
             self.effects.notes.push(Note::Forgotten);
             return;
@@ -358,7 +383,9 @@ impl<C: Content> Desk<'_, C> {
         }
         for (node, value) in &event.identifiers {
             if let Some(member) = customer.members.get_mut(node) {
-                member.value.get_or_insert_with(|| value.clone());
+                member.tell(value, event.occurred_at);
+            } else if let Some(tried) = customer.tried.get_mut(node) {
+                tried.since = tried.since.min(event.occurred_at);
             }
         }
         for (node, value) in &event.identifiers {
@@ -369,7 +396,9 @@ impl<C: Content> Desk<'_, C> {
                 source: event.source.clone(),
                 at: event.occurred_at,
             };
-            if self.root.customer.shared.contains(node) && !is_device(own) {
+            let asked_for = self.root.customer.shared.get(node);
+            if asked_for.is_some_and(|at| now >= at.saturating_add(self.rules.route_every)) && !is_device(own)
+            {
                 self.route(*node, Route { at: event.occurred_at, to: own });
             }
             let customer = &self.root.customer;
@@ -379,11 +408,11 @@ impl<C: Content> Desk<'_, C> {
             }
             let refused = self.broken_by([*node].into_iter());
             let until = now.saturating_add(self.rules.retry_after);
-            let tried = Tried { value: value.clone(), until, refused };
+            let tried = Tried { value: value.clone(), since: event.occurred_at, until, refused };
             self.root.customer.try_out(*node, tried, self.rules.most_tried);
             match refused {
                 // No customer that has it can ever fit.
-                Some(limit) => self.refuse(evidence(), limit),
+                Some(limit) => self.refuse(evidence(), limit, None),
                 None => {
                     let link = Link { x: *node, target: self.own, y: own, evidence: evidence() };
                     self.effects.send(*node, Message::Link(Box::new(link)));
@@ -429,13 +458,13 @@ impl<C: Content> Desk<'_, C> {
             return self.put_off(Waiting::Ask(ask));
         }
         if let Some(limit) = self.broken_by(ask.members.iter().copied()) {
-            self.refuse(ask.evidence.clone(), limit);
+            self.refuse(ask.evidence.clone(), limit, Some(ask.from));
             return self.effects.send(ask.from, Message::No { evidence: Box::new(ask.evidence), limit });
         }
         let Ask { from, members, forgotten, evidence } = *ask;
         let customer = &mut self.root.customer;
         for node in members {
-            let member = Member { value: None, evidence: None, awaits: Some(from) };
+            let member = Member { awaits: Some(from), ..Member::default() };
             customer.members.entry(node).or_insert(member);
         }
         if let Some(member) = customer.members.get_mut(&from) {
@@ -452,7 +481,7 @@ impl<C: Content> Desk<'_, C> {
     fn absorb(&mut self, customer: Customer<C>, from: NodeRef) {
         let is_somebody = !customer.content.is_empty();
         let mine = &mut self.root.customer;
-        mine.take_in(customer, self.rules.most_tried);
+        mine.take_in(customer, Most { tried: self.rules.most_tried, shared: self.rules.most_shared });
         mine.expected.remove(&from);
         for member in mine.members.values_mut().filter(|member| member.awaits == Some(from)) {
             member.awaits = None;
@@ -489,9 +518,9 @@ impl<C: Content> Desk<'_, C> {
             return self.root.waiting.push(message);
         }
         match message {
-            Waiting::Link(link) => self.refuse(link.evidence, Limit::Busy),
+            Waiting::Link(link) => self.refuse(link.evidence, Limit::Busy, Some(link.target)),
             Waiting::Ask(ask) => {
-                self.refuse(ask.evidence.clone(), Limit::Busy);
+                self.refuse(ask.evidence.clone(), Limit::Busy, Some(ask.from));
                 let no = Message::No { evidence: Box::new(ask.evidence), limit: Limit::Busy };
                 self.effects.send(ask.from, no);
             }
@@ -511,9 +540,9 @@ impl<C: Content> Desk<'_, C> {
     }
 
     /// Two identifiers stay apart, and that is told.
-    fn refuse(&mut self, evidence: Evidence, limit: Limit) {
+    fn refuse(&mut self, evidence: Evidence, limit: Limit, other: Option<NodeRef>) {
         self.keep_apart(&evidence, limit);
-        self.effects.notes.push(Note::Refused { evidence, limit });
+        self.effects.notes.push(Note::Refused { evidence, limit, other });
     }
 
     fn keep_apart(&mut self, evidence: &Evidence, limit: Limit) {
@@ -522,7 +551,7 @@ impl<C: Content> Desk<'_, C> {
             tried.refused = Some(limit);
         }
         if self.rules.route && is_device(evidence.j) && !is_device(evidence.p) {
-            customer.shared.insert(evidence.j);
+            customer.share(evidence.j, self.now, self.rules.most_shared);
             if customer.members.contains_key(&evidence.p) {
                 self.route(evidence.j, Route { at: evidence.at, to: evidence.p });
             }
@@ -530,6 +559,7 @@ impl<C: Content> Desk<'_, C> {
     }
 
     fn route(&mut self, device: NodeRef, Route { at, to }: Route) {
+        self.root.customer.shared.insert(device, self.now);
         self.effects.send(device, Message::Route { at, to });
     }
 }

@@ -7,7 +7,7 @@ impl Profile {
     /// Takes in what is known of somebody who turned out to be the same. The events behind the two are disjoint, and the result
     /// is what all of them together would have given, in any order. Two things are apart, as they are of single events:
     /// predictions, of which the newest stay until there is a new one; and an order that both know, one of them only in a
-    /// sum, counts twice.
+    /// sum, counts twice. The identifiers stay as they are: [`identity`](crate::identity) says which belong to the customer.
     pub fn absorb(&mut self, other: Profile) {
         if other.events == 0 {
             return;
@@ -20,9 +20,6 @@ impl Profile {
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
         self.updated_at = self.updated_at.max(other.updated_at);
-        for known in &other.identifiers {
-            self.take_identifier(known.kind, &known.value, known.at);
-        }
         for known in &other.traits {
             self.take_trait(&known.name, known.value.as_deref(), known.at, &known.source);
         }

@@ -5,8 +5,6 @@ use crate::event::{ConsentStatement, ConsentStatus, Event};
 use crate::id::IdentifierType;
 use crate::time::Millis;
 
-/// Most identifiers of a profile; the first by (type, value) are kept.
-pub const MAX_IDENTIFIERS: usize = 100;
 /// Most traits: those in [`RESERVED_TRAITS`], and the first by name of all others.
 pub const MAX_TRAITS: usize = 64;
 /// The trait that says where the customer's clock stands: an IANA time zone.
@@ -25,7 +23,7 @@ pub struct ProfileIdentifier {
     pub kind: IdentifierType,
     /// Normalised value.
     pub value: Text,
-    /// Newest event that named it.
+    /// When the earliest event that named it occurred.
     pub at: Millis,
 }
 
@@ -67,9 +65,6 @@ pub struct Freshness {
 
 impl Profile {
     pub(super) fn take_statements(&mut self, event: &Event<'_>) {
-        for identifier in &event.identifiers {
-            self.take_identifier(identifier.node.kind, identifier.value, event.occurred_at);
-        }
         for change in &event.traits {
             self.take_trait(change.name, change.value, event.occurred_at, event.source);
         }
@@ -77,23 +72,6 @@ impl Profile {
             self.take_consent(statement, event.source);
         }
         self.take_freshness(event.source, event.occurred_at);
-    }
-
-    pub(super) fn take_identifier(&mut self, kind: IdentifierType, value: &str, at: Millis) {
-        match self
-            .identifiers
-            .binary_search_by(|known| (known.kind, known.value.as_str()).cmp(&(kind, value)))
-        {
-            Ok(place) => self.identifiers[place].at = self.identifiers[place].at.max(at),
-            Err(place) => {
-                insert(
-                    &mut self.identifiers,
-                    place,
-                    ProfileIdentifier { kind, value: Text::from(value), at },
-                );
-                self.identifiers.truncate(MAX_IDENTIFIERS);
-            }
-        }
     }
 
     pub(super) fn take_trait(&mut self, name: &str, value: Option<&str>, at: Millis, source: &str) {

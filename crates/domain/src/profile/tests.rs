@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::{ConsentStatement, EventKind, LineItem, OrderTotal, SurveyResponse, TraitChange};
-use crate::id::{Identifier, KeySecret, NodeRef};
+
 use crate::time::{DAY, HOUR};
 use proptest::prelude::*;
 
@@ -181,22 +181,20 @@ fn unknown_amounts_are_left_out_of_means_and_sums() {
 }
 
 #[test]
-fn an_identifier_keeps_its_newest_time_and_the_newest_is_the_address() {
+fn the_newest_address_is_the_one_that_came_last() {
     use crate::IdentifierType::{Email, UserId};
-    let node = |kind| NodeRef { kind, key: KeySecret::PUBLISHED.node_key(kind, "x") };
-    let named = |kind, value, at| Event {
-        identifiers: vec![Identifier { node: node(kind), value }],
-        ..event("x", at)
+    let address = |known: &[(crate::IdentifierType, &str, Millis)]| {
+        let identifiers = known.iter();
+        let identifiers = identifiers.map(|(kind, value, at)| ProfileIdentifier {
+            kind: *kind,
+            value: Text::from(*value),
+            at: *at,
+        });
+        let profile = Profile { identifiers: identifiers.collect(), ..Profile::default() };
+        profile.identifier(Email).unwrap().value.to_string()
     };
-    let mut events = vec![named(Email, "b@x", 5), named(Email, "a@x", 3), named(UserId, "u", 9)];
-    let address = |events: &[Event<'_>]| fold(events).identifier(Email).unwrap().value.to_string();
-    assert_eq!(address(&events), "b@x");
-    events.push(named(Email, "a@x", 5));
-    assert_eq!(address(&events), "a@x", "of two of one moment, the smaller");
-    events.push(named(Email, "b@x", 6));
-    events.push(named(Email, "b@x", 1));
-    assert_eq!(address(&events), "b@x");
-    assert_eq!(fold(&events).identifiers[2].at, 6);
+    assert_eq!(address(&[(UserId, "u", 9), (Email, "a@x", 3), (Email, "b@x", 5)]), "b@x");
+    assert_eq!(address(&[(Email, "a@x", 5), (Email, "b@x", 5)]), "a@x", "of two of one moment, the first");
 }
 
 #[test]
@@ -249,9 +247,6 @@ fn the_largest_profile_is_bounded() {
         event.traits = [*name, TIMEZONE].map(|name| TraitChange { name, value: Some("x") }).to_vec();
         event.consents = vec![ConsentStatement { purpose: name, status: ConsentStatus::Granted, at }];
         event.source = name;
-        let kind = crate::IdentifierType::ALL[usize::try_from(at).unwrap() % 5];
-        let node = NodeRef { kind, key: KeySecret::PUBLISHED.node_key(kind, name) };
-        event.identifiers = vec![Identifier { node, value: name }];
         profile.apply(&event);
         let mut view = viewed(name, at * DAY);
         view.items[0].category = Some(name);
@@ -263,7 +258,6 @@ fn the_largest_profile_is_bounded() {
     for name in &names {
         profile.apply(&added(name, 500 * DAY));
     }
-    assert_eq!(profile.identifiers.len(), MAX_IDENTIFIERS);
     assert_eq!(profile.traits.len(), MAX_TRAITS);
     assert_eq!(profile.consents.len(), MAX_CONSENTS);
     assert!(profile.counts.len() <= MAX_COUNTS);
@@ -312,9 +306,6 @@ fn any_event() -> impl Strategy<Value = Event<'static>> {
                 },
                 _ => event(SKUS[which], at),
             };
-            let kind = crate::IdentifierType::ALL[which];
-            let node = NodeRef { kind, key: KeySecret::PUBLISHED.node_key(kind, SKUS[which]) };
-            event.identifiers = vec![Identifier { node, value: SKUS[which] }];
             for item in &mut event.items {
                 item.product_id = PRODUCTS[value.unwrap_or_default() % 2];
                 item.quantity = i32::try_from(late).unwrap_or(1) % 3 + 1;
@@ -340,7 +331,7 @@ proptest! {
     }
 }
 
-/// More of everything than is kept: skus, orders, names, days, categories, identifiers, sources, answers.
+/// More of everything than is kept: skus, orders, names, days, categories, sources, answers.
 fn any_event_of_many() -> impl Strategy<Value = Event<'static>> {
     static NAMES: std::sync::LazyLock<Vec<&'static str>> = std::sync::LazyLock::new(|| texts("N ", 120));
     let drawn = (0..6usize, 0i64..150 * 24, 0..120usize, 0..120usize);
@@ -365,8 +356,6 @@ fn any_event_of_many() -> impl Strategy<Value = Event<'static>> {
             TraitChange { name: if kind == 0 { TIMEZONE } else { other }, value: Some(name) },
         ];
         event.consents = vec![ConsentStatement { purpose: other, status: ConsentStatus::Granted, at }];
-        let node = NodeRef { kind: crate::IdentifierType::ALL[kind % 5], key: crate::NodeKey([0; 16]) };
-        event.identifiers = vec![Identifier { node, value: other }];
         event.source = name;
         event
     })

@@ -66,8 +66,9 @@ fn told(customer: &Customer<Parts>) -> String {
     [
         listed(customer.members.keys()),
         joined(parts, ";"),
-        listed(customer.tried.keys()),
-        listed(customer.shared.iter()),
+        // That a member was tried before it was one is no matter.
+        listed(customer.tried.keys().filter(|node| !customer.members.contains_key(node))),
+        listed(customer.shared.keys()),
         listed(customer.expected.iter()),
         timed(&customer.forgotten),
     ]

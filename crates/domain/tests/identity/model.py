@@ -838,7 +838,7 @@ def timed(ids):
 def told(c):
     """A customer in one line."""
     parts = ";".join("%s:%s" % (name(own), "+".join(map(str, ids))) for own, ids in sorted(c.parts.items())) or "-"
-    return " ".join((listed(c.members), parts, listed(c.tried), listed(c.shared), listed(c.expected), timed(c.forgotten)))
+    return " ".join((listed(c.members), parts, listed(t for t in c.tried if t not in c.members), listed(c.shared), listed(c.expected), timed(c.forgotten)))
 
 
 def because(ev):

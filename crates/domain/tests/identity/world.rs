@@ -2,7 +2,7 @@
 
 use super::lines::{Parts, name, node};
 use catchment_domain::NodeRef;
-use catchment_domain::identity::{Effects, Limits, Message, Node, Rules, Seen, Standing};
+use catchment_domain::identity::{Content as _, Effects, Limits, Message, Node, Rules, Seen, Standing};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Far enough that nothing is tried again.
@@ -17,7 +17,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(limits: Limits) -> Self {
-        let rules = Rules { limits, retry_after: NEVER, most_tried: usize::MAX, ..Rules::default() };
+        let rules = Rules {
+            limits,
+            retry_after: NEVER,
+            most_tried: usize::MAX,
+            most_shared: usize::MAX,
+            route_every: 0,
+            ..Rules::default()
+        };
         World { rules, nodes: BTreeMap::new(), seen: BTreeSet::new() }
     }
 
@@ -30,7 +37,11 @@ impl World {
         let (to, rules) = (event.identifiers[0].0, self.rules);
         let mut effects = Effects::default();
         if self.seen.insert(event.event) {
-            self.node(to).arrive(Box::new(event), &rules, 0, &mut effects).unwrap();
+            let before = self.node(to).clone();
+            self.node(to).arrive(Box::new(event.clone()), &rules, 0, &mut effects).unwrap();
+            if before.route.is_none() {
+                self.check_known(&before, (&event, to), &effects);
+            }
         }
         self.check(to);
         effects
@@ -38,9 +49,31 @@ impl World {
 
     pub(crate) fn deliver(&mut self, to: NodeRef, message: Message<Parts>) -> Effects<Parts> {
         let (rules, mut effects) = (self.rules, Effects::default());
-        self.node(to).take(message, &rules, 0, &mut effects).unwrap();
+        let before = self.node(to).clone();
+        self.node(to).take(message.clone(), &rules, 0, &mut effects).unwrap();
+        if let Message::Observe { event, own, stamp, .. } = &message
+            && stamp.is_none_or(|stamp| stamp.aliases < 2)
+        {
+            self.check_known(&before, (event, *own), &effects);
+        }
         self.check(to);
         effects
+    }
+
+    /// An event that names nobody but members is applied, and nothing else comes of it.
+    fn check_known(
+        &self,
+        before: &Node<Parts>,
+        (event, own): (&Seen<u32>, NodeRef),
+        effects: &Effects<Parts>,
+    ) {
+        let mut expected = before.clone();
+        let Standing::Root(root) = &mut expected.standing else { return };
+        if root.customer.knows(event.identifiers.iter().map(|(node, _)| *node), event.occurred_at) {
+            root.customer.content.apply(own, event);
+            assert_eq!(self.nodes[&before.own], expected);
+            assert_eq!(effects, &Effects::default());
+        }
     }
 
     /// What must hold of a node after every message.

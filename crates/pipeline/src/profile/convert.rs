@@ -4,6 +4,13 @@
 //! as the kind of an event it is a track without a name, which is counted and means nothing; an identifier of such a type
 //! is left out.
 
+mod identity;
+
+pub(super) use identity::{
+    Foreign, ask, customer, evidence, kind as known_kind, limit, link, node, route, state, wire_ask,
+    wire_customer, wire_evidence, wire_limit, wire_link, wire_node, wire_state,
+};
+
 use catchment_contracts::{self as wire, CustomerEvent, DecodeError};
 use catchment_domain::campaign::{self, Channel, Decision, Ledger, Sent, Timer};
 use catchment_domain::event::{
@@ -404,14 +411,6 @@ fn order(order: &wire::Order<'_>) -> profile::Order {
     }
 }
 
-/// A ledger as it is stored.
-pub(super) fn wire_ledger(ledger: &Ledger) -> wire::NodeState<'_> {
-    wire::NodeState {
-        sent: ledger.sent.iter().map(wire_sent).collect(),
-        timers: ledger.timers.iter().map(wire_timer).collect(),
-    }
-}
-
 fn wire_sent(sent: &Sent) -> wire::Sent<'_> {
     wire::Sent {
         campaign: &sent.campaign,
@@ -433,8 +432,8 @@ fn wire_timer(timer: &Timer) -> wire::Timer<'_> {
     }
 }
 
-/// A stored ledger back as the domain keeps it.
-pub(super) fn ledger(record: &wire::NodeState<'_>) -> Ledger {
+/// The ledger of a stored node.
+fn ledger(record: &wire::NodeState<'_>) -> Ledger {
     let sent = |sent: &wire::Sent<'_>| Sent {
         campaign: Text::from(sent.campaign),
         scope: Text::from(sent.scope),

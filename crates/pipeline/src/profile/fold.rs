@@ -2,11 +2,12 @@
 
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::campaign::{Campaign, Ledger, Match, Timer};
+use catchment_domain::identity::Rules;
 use catchment_domain::model::Model;
 use catchment_domain::profile::Text;
 use catchment_domain::{Event, Millis, Profile};
-use catchment_runtime::TopicId;
 use catchment_runtime::state::StateFormat;
+use catchment_runtime::{Partition, TopicId};
 use smallvec::SmallVec;
 
 /// What all profile tasks of a process share.
@@ -35,6 +36,14 @@ pub struct SharedSettings {
     pub triggers: TopicId,
     /// `campaign.decisions`.
     pub decisions: TopicId,
+    /// `customer.inbox`.
+    pub inbox: TopicId,
+    /// `customer.merges`.
+    pub merges: TopicId,
+    /// Partitions of every topic that is keyed by node key.
+    pub partitions: Partition,
+    /// What the deployment decides of identity.
+    pub identity: Rules,
     /// Ids of our contracts.
     pub schemas: SchemaIds,
     /// Which versions of stored records are written.
@@ -52,6 +61,9 @@ pub struct SharedSettings {
     pub timer_grace: Millis,
     /// True if `now` is the watermark of the input, false if it is the wall clock.
     pub event_clock: bool,
+    /// True if one lane has all partitions and reads them in order of arrival: then what a partition's own input says of
+    /// the time is true of all. Else every task tells the others how far it has read.
+    pub reads_by_arrival: bool,
 }
 
 /// Scores of a customer, in the order of the models.

@@ -1,26 +1,29 @@
 //! What the state holds, in the form it is stored in: a file for each stored record.
 //!
-//! | format (`state.format`) | customer | ledger | ids of events | first written by |
+//! | format (`state.format`) | customer | node | ids of events | first written by |
 //! |---|---|---|---|---|
-//! | 1 | schema `customer_profile` | 1 | 1 | 0.1.0 |
+//! | 1 | schema `customer_profile` | 1 | 1 | builds before identity; read, and not written any more |
+//! | 2 | schema `customer_profile` | 2 | 1 | 0.1.0 |
 //!
 //! A release reads every version that an earlier one wrote, and writes the version that belongs to the configured format.
 //! So a new version of a record is added in two steps: the release that brings it reads it and, told by `state.format`,
 //! writes it; the next one makes that format the default. Between the two, an operator can go back.
 
 mod customer;
-mod ledger;
+mod node;
 
 pub use customer::Customer;
-pub use ledger::StoredLedger;
+pub use node::StoredNode;
 
 use catchment_runtime::Unreadable;
 use catchment_runtime::state::StateFormat;
 
+/// The oldest format that can be written: before it, there was no identity.
+pub const OLDEST_FORMAT: StateFormat = StateFormat(2);
 /// The format that is written where nothing else is configured: the newest that the release before can read.
-pub const DEFAULT_FORMAT: StateFormat = StateFormat(1);
+pub const DEFAULT_FORMAT: StateFormat = StateFormat(2);
 /// The newest format that can be written.
-pub const NEWEST_FORMAT: StateFormat = StateFormat(1);
+pub const NEWEST_FORMAT: StateFormat = StateFormat(2);
 
 pub(super) fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Unreadable {
     Unreadable { reason: format!("{what}: {error}") }
@@ -28,13 +31,13 @@ pub(super) fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Unreadabl
 
 #[cfg(test)]
 mod testing {
-    use super::NEWEST_FORMAT;
+    use super::{NEWEST_FORMAT, OLDEST_FORMAT};
     use catchment_runtime::state::{StateFormat, Stored};
     use std::fmt::Debug;
 
     /// All formats that can be written.
     pub(super) fn formats() -> impl Iterator<Item = StateFormat> {
-        (1..=NEWEST_FORMAT.0).map(StateFormat)
+        (OLDEST_FORMAT.0..=NEWEST_FORMAT.0).map(StateFormat)
     }
 
     pub(super) fn encoded<T: Stored>(value: &T, format: StateFormat) -> Vec<u8> {

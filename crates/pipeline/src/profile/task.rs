@@ -1,20 +1,26 @@
 //! The task: one partition of `customer.events`.
 
+mod decide;
+mod nodes;
+mod time;
+
 use super::convert;
-use super::fold::{Reaction, Shared};
-use super::stored::{Customer, StoredLedger, unreadable};
+use super::fold::Shared;
+use super::stored::{Customer, StoredNode, unreadable};
 use crate::trace::trace_context;
-use catchment_contracts::{CustomerEvent, headers, watermark, wire};
-use catchment_domain::campaign::{Campaign, Cause, Decision, Ledger, Outcome, Sent, Situation, Timer};
-use catchment_domain::profile::Text;
-use catchment_domain::{NodeKey, Profile};
+use catchment_contracts::{CustomerEvent, headers, wire};
+use catchment_domain::campaign::{Cause, Ledger, Outcome, Timer};
+use catchment_domain::identity::Limit;
+use catchment_domain::{Event, NodeKey};
 use catchment_runtime::planted::{self, Bug};
 use catchment_runtime::state::{Dedup, Dirty, Stored, Table, TimerIndex};
-use catchment_runtime::{
-    Headers, Millis, Partition, Record, Step, Task, TopicPartition, Unreadable, Watermarks,
-};
+use catchment_runtime::{Headers, Millis, Partition, Record, Step, Task, TopicPartition, Unreadable};
+use decide::Origin;
+use nodes::Observation;
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::sync::Arc;
+use time::Time;
 
 /// When a profile is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +38,29 @@ pub struct Tally {
     pub applied: u64,
     /// Profiles published.
     pub published: u64,
+    /// Messages sent to nodes.
+    pub messages: Messages,
+    /// Customers that became a part of another.
+    pub merged: u64,
+    /// Events left out, since what they say was forgotten.
+    pub forgotten: u64,
+    /// Customers that were forgotten.
+    pub erased: u64,
+}
+
+/// Messages sent to nodes, by [kind](Messages::KINDS).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages([u64; 9]);
+
+impl Messages {
+    /// The kinds of messages.
+    pub const KINDS: [&'static str; 9] =
+        ["observe", "link", "ask", "yes", "no", "absorb", "point", "route", "forget"];
+
+    /// Kinds and how many of each were sent.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::KINDS.into_iter().zip(self.0)
+    }
 }
 
 /// What is to be counted and logged once a step is committed.
@@ -66,6 +95,11 @@ pub enum ProfileEffect {
         /// Why, from the closed list of reasons.
         reason: &'static str,
     },
+    /// Two identifiers that were seen together stay apart.
+    Refused {
+        /// What keeps them apart.
+        limit: Limit,
+    },
     /// A timer of a campaign that is not configured any more was dropped.
     Orphaned {
         /// Campaign.
@@ -73,13 +107,14 @@ pub enum ProfileEffect {
     },
 }
 
-/// What a decision comes from.
+/// The record in hand.
 #[derive(Clone, Copy)]
-struct Origin<'a> {
-    /// The event.
-    cause: Cause<'a>,
-    /// The trace that the event belongs to. A timer keeps none: when it fires, that trace is long over.
-    trace: &'a Headers,
+struct Hand<'r> {
+    headers: &'r Headers,
+    /// When the raw record arrived that it goes back to.
+    at: Millis,
+    /// Of an event: its datum.
+    datum: &'r [u8],
 }
 
 /// One partition of the role `profile`.
@@ -88,10 +123,12 @@ pub struct ProfileTask {
     partition: Partition,
     shared: Arc<Shared>,
     customers: Table<NodeKey, Customer>,
-    ledgers: Table<NodeKey, StoredLedger>,
+    nodes: Table<NodeKey, StoredNode>,
     dedup: Dedup,
     timers: TimerIndex<NodeKey>,
-    watermarks: Watermarks<(u16, u32)>,
+    time: Time,
+    /// When a shorter way was last shown to an alias.
+    pointed: FxHashMap<NodeKey, Millis>,
     tally: Tally,
     /// Scores of this step, by model.
     scored: Vec<u64>,
@@ -102,16 +139,14 @@ impl ProfileTask {
     #[must_use]
     pub fn new(partition: Partition, shared: Arc<Shared>) -> Self {
         let settings = &shared.settings;
-        let inputs = settings.sources.iter().zip(0u16..);
-        let inputs =
-            inputs.flat_map(|((_, partitions), source)| (0..*partitions).map(move |at| (source, at)));
         ProfileTask {
             partition,
             customers: Table::new().in_format(settings.state_format),
-            ledgers: Table::new().in_format(settings.state_format),
+            nodes: Table::new().in_format(settings.state_format),
             dedup: Dedup::new(settings.dedup_window, settings.dedup_limit),
             timers: TimerIndex::new(),
-            watermarks: Watermarks::new(inputs),
+            time: Time::new(settings),
+            pointed: FxHashMap::default(),
             tally: Tally::default(),
             scored: vec![0; shared.models.len()],
             shared,
@@ -124,10 +159,10 @@ impl ProfileTask {
         &self.customers
     }
 
-    /// Ledgers of this partition.
+    /// Nodes of this partition of which more is stored than a profile.
     #[must_use]
-    pub fn ledgers(&self) -> &Table<NodeKey, StoredLedger> {
-        &self.ledgers
+    pub fn nodes(&self) -> &Table<NodeKey, StoredNode> {
+        &self.nodes
     }
 
     /// Ids of events that are remembered.
@@ -139,7 +174,7 @@ impl ProfileTask {
     /// About how much memory the state takes, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.customers.memory() + self.ledgers.memory() + self.dedup.memory() + self.timers.memory()
+        self.customers.memory() + self.nodes.memory() + self.dedup.memory() + self.timers.memory()
     }
 
     /// Timers that are still due.
@@ -148,57 +183,18 @@ impl ProfileTask {
         self.timers.len()
     }
 
-    /// Takes what is said of the input's progress, and decides what is due by now. Timers fire here and nowhere else, so
-    /// that it does not matter where a batch ends: a watermark stands among the events, behind all that arrived before
-    /// it.
-    fn take_watermark(&mut self, bytes: &[u8], step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
-        let mark = watermark::read(bytes).map_err(|error| unreadable("watermark", &error))?;
-        for read in &mark.read {
-            let source = self.shared.settings.sources.iter().position(|(name, _)| name == read.source);
-            // A source that is not configured any more holds nobody up.
-            let Some(source) = source.and_then(|at| u16::try_from(at).ok()) else { continue };
-            let Ok(partition) = u32::try_from(read.partition) else { continue };
-            // A partition that upstream added is waited for from now on.
-            self.watermarks.expect((source, partition));
-            self.watermarks.advance((source, partition), read.arrival);
-        }
-        let Some(read) = self.watermarks.min() else { return Ok(()) };
-        let now = if self.shared.settings.event_clock { read } else { read.min(step.now) };
-        while let Some(due) = self.timers.next_due().filter(|due| *due <= now) {
-            if self.shared.settings.event_clock {
-                // Time passes through every moment at which something is due, so that a timer of 14:30 is decided at
-                // 14:30 also where the next record is of 14:55.
-                step.now = step.now.max(due);
-            }
-            self.fire(due, step)?;
-        }
-        if self.shared.settings.event_clock {
-            step.now = step.now.max(read);
-        }
-        Ok(())
-    }
-
-    /// With the clock of the events, `now` is the watermark of the task's input. A task that was just restored has not
-    /// heard of it yet: it takes the arrival of the event, which is what the watermark before it said.
-    fn set_clock(&self, arrival: Millis, step: &mut Step<ProfileEffect>) {
-        if self.shared.settings.event_clock {
-            step.now = step.now.max(self.watermarks.min().unwrap_or(arrival));
-        }
-    }
-
     fn take_event(
         &mut self,
         record: &Record<'_>,
         value: &[u8],
         step: &mut Step<ProfileEffect>,
     ) -> Result<(), Unreadable> {
+        const WHAT: &str = "customer event";
         let schema = self.shared.settings.schemas.customer_event;
-        let datum = wire::datum(value, schema).map_err(|error| unreadable("customer event", &error))?;
-        let canonical = CustomerEvent::decode(datum).map_err(|error| unreadable("customer event", &error))?;
+        let datum = wire::datum(value, schema).map_err(|error| unreadable(WHAT, &error))?;
+        let canonical = CustomerEvent::decode(datum).map_err(|error| unreadable(WHAT, &error))?;
         self.set_clock(canonical.received_at, step);
-        let key = record.key.and_then(|key| <[u8; 16]>::try_from(key).ok()).map(NodeKey);
-        let key =
-            key.ok_or_else(|| Unreadable { reason: "customer event: the key is no node key".to_owned() })?;
+        let key = node_key(WHAT, record)?;
         let id = self.dedup_id(key, canonical.source, canonical.event_id);
         let seen_at =
             if planted::is(Bug::DedupByEventTime) { canonical.occurred_at } else { record.append_time };
@@ -212,27 +208,62 @@ impl ProfileTask {
             return Ok(());
         }
         let event = convert::event(canonical);
+        let smallest = event.identifiers.first().map(|first| first.node).filter(|first| first.key == key);
+        let own = smallest.ok_or_else(|| unreadable(WHAT, &"its key is not that of its first identifier"))?;
+        let hand = Hand { headers: record.headers, at: event.received_at, datum };
+        let seen = Observation { event: &event, own, is_arrival: true, routed: false, stamp: None };
+        self.observe(own, seen, hand, step)
+    }
+
+    /// An event is in the profile: what follows from it.
+    fn applied(
+        &mut self,
+        key: NodeKey,
+        event: &Event<'_>,
+        hand: Hand<'_>,
+        step: &mut Step<ProfileEffect>,
+    ) -> Result<(), Unreadable> {
         let shared = Arc::clone(&self.shared);
-        let customer =
-            self.customers.get_or_insert_with(key, || Customer { key, profile: Profile::default() })?;
-        customer.profile.apply(&event);
         self.tally.applied += 1;
+        let Some(customer) = self.customers.get_mut(&key)? else { return Ok(()) };
         let before = shared.score(&mut customer.profile, step.now, &mut self.scored);
-        if shared.settings.publish == Publish::Event {
-            step.emit(shared.settings.profiles, self.partition, &key.0, |out| {
-                wire::write_header(out, shared.settings.schemas.customer_profile);
-                customer.encode(shared.settings.state_format, out);
-            });
-            self.tally.published += 1;
-        }
+        self.publish_now(key, step)?;
         let nothing = Ledger::default();
-        let ledger = self.ledgers.get(&key)?.map_or(&nothing, |stored| &stored.0);
-        let reaction = shared.react(&event, (&customer.profile, &before), ledger, step.now);
+        let ledger = self.nodes.get(&key)?.and_then(StoredNode::ledger).unwrap_or(&nothing);
+        let Some(customer) = self.customers.get(&key)? else { return Ok(()) };
+        let reaction = shared.react(event, (&customer.profile, &before), ledger, step.now);
         if reaction.is_empty() {
             return Ok(());
         }
-        let trace = trace_context(record.headers);
-        self.carry_out(key, reaction, Origin { cause: Cause::of(&event), trace: &trace }, step)
+        let trace = trace_context(hand.headers);
+        self.carry_out(key, reaction, Origin { cause: Cause::of(event), trace: &trace }, step)
+    }
+
+    /// Publishes a profile as it is, where each change is published.
+    fn publish_now(&mut self, key: NodeKey, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
+        let settings = &self.shared.settings;
+        if settings.publish == Publish::Event
+            && let Some(customer) = self.customers.get(&key)?
+        {
+            step.emit(settings.profiles, self.partition, &key.0, |out| {
+                wire::write_header(out, settings.schemas.customer_profile);
+                customer.encode(settings.state_format, out);
+            });
+            self.tally.published += 1;
+        }
+        Ok(())
+    }
+
+    /// The ledger of a root, to change it.
+    fn ledger_mut(&mut self, key: NodeKey) -> Result<&mut Ledger, Unreadable> {
+        if !self.nodes.contains(&key) {
+            let derived = StoredNode::derived(key, self.customers.get(&key)?);
+            self.nodes.get_or_insert_with(key, || derived)?;
+        }
+        let node = self.nodes.get_mut(&key)?;
+        let ledger = node.and_then(StoredNode::ledger_mut);
+        ledger
+            .ok_or_else(|| unreadable("node state", &format!("{key} is no root, and something is due there")))
     }
 
     /// What an event is known by at its node: 16 bytes of keyed BLAKE3 over node key, source, zero, id. The node key is
@@ -249,124 +280,14 @@ impl ProfileTask {
         id
     }
 
-    fn carry_out(
-        &mut self,
-        key: NodeKey,
-        reaction: Reaction,
-        origin: Origin<'_>,
-        step: &mut Step<ProfileEffect>,
-    ) -> Result<(), Unreadable> {
-        let shared = Arc::clone(&self.shared);
-        for timer in &reaction.ended {
-            let ledger = self.ledgers.get_or_insert_with(key, StoredLedger::default)?;
-            ledger.0.timers.retain(|known| known != timer);
-            self.timers.cancel(timer.due, key, token(timer));
-        }
-        for (place, timer) in reaction.set {
-            let (due, token, scope) = (timer.due, token(&timer), timer.scope.clone());
-            if self.ledgers.get_or_insert_with(key, StoredLedger::default)?.0.set(timer) {
-                self.timers.set(due, key, token);
-            } else if let Some(campaign) = shared.campaigns.get(place) {
-                let decision = campaign.refuse_timer(scope, step.now);
-                self.record(key, campaign, &decision, origin, step)?;
-            }
-        }
-        for (place, scope) in reaction.now {
-            if let Some(campaign) = shared.campaigns.get(place) {
-                self.decide(key, campaign, scope, origin, origin.cause.occurred_at, step)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Fires all timers that are due at `now`, in order of (due, node).
-    fn fire(&mut self, now: Millis, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
-        let shared = Arc::clone(&self.shared);
-        while let Some(entry) = self.timers.pop_due(now) {
-            let ledger = &mut self.ledgers.get_or_insert_with(entry.key, StoredLedger::default)?.0;
-            let place =
-                ledger.timers.iter().position(|timer| timer.due == entry.due && token(timer) == entry.token);
-            let Some(timer) = place.map(|place| ledger.timers.remove(place)) else { continue };
-            let cause =
-                Cause { event_id: &timer.event_id, source: &timer.source, occurred_at: timer.occurred_at };
-            match shared.campaign(&timer.campaign) {
-                Some(campaign) => {
-                    let due = campaign.end_of_wait(timer.occurred_at);
-                    let origin = Origin { cause, trace: &Headers::default() };
-                    self.decide(entry.key, campaign, timer.scope.clone(), origin, due, step)?;
-                }
-                None => step.effects.push(ProfileEffect::Orphaned { campaign: timer.campaign.to_string() }),
-            }
-        }
-        Ok(())
-    }
-
-    fn decide(
-        &mut self,
-        key: NodeKey,
-        campaign: &Campaign,
-        scope: Text,
-        origin: Origin<'_>,
-        due: Millis,
-        step: &mut Step<ProfileEffect>,
-    ) -> Result<(), Unreadable> {
-        let (nobody, nothing) = (Profile::default(), Ledger::default());
-        let profile = self.customers.get(&key)?.map_or(&nobody, |customer| &customer.profile);
-        let ledger = self.ledgers.get(&key)?.map_or(&nothing, |stored| &stored.0);
-        let situation = Situation { key, profile, ledger, cause: origin.cause, due, now: step.now };
-        let decision = campaign.decide(scope, &situation);
-        if let Some(trigger) = &decision.trigger {
-            self.ledgers.get_or_insert_with(key, StoredLedger::default)?.0.record(Sent {
-                campaign: Text::from(campaign.name()),
-                scope: decision.scope.clone(),
-                trigger_id: Text::from(trigger.id.as_str()),
-                at: decision.decided_at,
-                occurred_at: origin.cause.occurred_at,
-            });
-        }
-        self.record(key, campaign, &decision, origin, step)
-    }
-
-    fn record(
-        &mut self,
-        key: NodeKey,
-        campaign: &Campaign,
-        decision: &Decision,
-        Origin { cause, trace }: Origin<'_>,
-        step: &mut Step<ProfileEffect>,
-    ) -> Result<(), Unreadable> {
-        let settings = &self.shared.settings;
-        let name = campaign.name();
-        let to = step.to(settings.decisions, self.partition);
-        step.outbox.push_with(to, Some(&key.0), trace.clone(), |out| {
-            wire::write_header(out, settings.schemas.campaign_decision);
-            convert::wire_decision(name, key, &cause, decision).encode(out);
-        });
-        let nobody = Profile::default();
-        let profile = self.customers.get(&key)?.map_or(&nobody, |customer| &customer.profile);
-        if let Some(trigger) = convert::wire_trigger(name, key, &cause, decision, profile) {
-            let to = step.to(settings.triggers, self.partition);
-            step.outbox.push_with(to, Some(&key.0), trace.clone(), |out| {
-                wire::write_header(out, settings.schemas.campaign_trigger);
-                trigger.encode(out);
-            });
-        }
-        step.effects.push(ProfileEffect::Decided {
-            campaign: name.to_owned(),
-            outcome: decision.outcome,
-            reason: decision.reason.as_str(),
-        });
-        Ok(())
-    }
-
     fn flush_customers(&mut self, step: &mut Step<ProfileEffect>) {
         let (shared, to) = (Arc::clone(&self.shared), step.to(self.shared.settings.profiles, self.partition));
         let (schema, each_event) =
             (shared.settings.schemas.customer_profile, shared.settings.publish == Publish::Event);
         let published = &mut self.tally.published;
-        self.customers.encode_dirty(|key, form, _| {
+        self.customers.encode_dirty(|key, form, before| {
             // With one record for every event, what an event left is written already.
-            if each_event && form.is_some() {
+            if form == before || each_event && form.is_some() {
                 return;
             }
             *published += 1;
@@ -380,24 +301,34 @@ impl ProfileTask {
         });
     }
 
-    fn flush_ledgers(&mut self, step: &mut Step<ProfileEffect>) {
-        let empty =
-            |dirty: &Dirty<'_, NodeKey, StoredLedger>| dirty.value.is_some_and(|stored| stored.0.is_empty());
-        let gone: Vec<NodeKey> = self.ledgers.dirty().filter(empty).map(|dirty| dirty.key).collect();
-        for key in gone {
-            self.ledgers.remove(&key);
+    fn flush_nodes(&mut self, step: &mut Step<ProfileEffect>) {
+        let touched: Vec<NodeKey> = self.nodes.dirty().map(|dirty: Dirty<'_, _, _>| dirty.key).collect();
+        for key in touched {
+            // Where it can't be told, it is stored.
+            let Ok(known) = self.customers.get(&key) else { continue };
+            if let Ok(Some(node)) = self.nodes.get(&key)
+                && node.is_nothing(key, known)
+            {
+                self.nodes.remove(&key);
+            }
         }
         let to = step.to(self.shared.settings.state, self.partition);
         let format = self.shared.settings.state_format;
-        self.ledgers.encode_dirty(|key, form, before| {
+        self.nodes.encode_dirty(|key, form, before| {
             if planted::is(Bug::TimersNotInChangelog) {
-                let form = form.map(|form| StoredLedger::without_timers(form, format));
+                let form = form.map(|form| StoredNode::without_timers(form, format));
                 step.outbox.push(to, Some(&key.0), form.as_deref(), Headers::default());
             } else if form != before {
                 step.outbox.push(to, Some(&key.0), form, Headers::default());
             }
         });
     }
+}
+
+/// The node that a record is for.
+fn node_key(what: &str, record: &Record<'_>) -> Result<NodeKey, Unreadable> {
+    let key = record.key.and_then(|key| <[u8; 16]>::try_from(key).ok()).map(NodeKey);
+    key.ok_or_else(|| unreadable(what, &"the key is no node key"))
 }
 
 /// Tells timers of one node and moment apart: eight bytes of BLAKE3 over campaign, zero, scope.
@@ -413,10 +344,16 @@ impl Task for ProfileTask {
     type Effect = ProfileEffect;
 
     fn process(&mut self, record: &Record<'_>, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
+        let is_letter = record.topic == self.shared.settings.inbox;
         match (record.value, record.headers.get(headers::WATERMARK)) {
+            (Some(value), _) if is_letter => self.take_letter(record, value, step),
             (Some(value), _) => self.take_event(record, value, step),
+            (None, Some(mark)) if is_letter => self.take_passed(mark, step),
             (None, Some(mark)) => self.take_watermark(mark, step),
-            (None, None) => Err(Unreadable { reason: "customer event without a value".to_owned() }),
+            (None, None) => {
+                let what = if is_letter { "inbox message" } else { "customer event" };
+                Err(unreadable(what, &"it has no value"))
+            }
         }
     }
 
@@ -424,7 +361,7 @@ impl Task for ProfileTask {
 
     fn flush(&mut self, step: &mut Step<ProfileEffect>) {
         self.flush_customers(step);
-        self.flush_ledgers(step);
+        self.flush_nodes(step);
         let to = step.to(self.shared.settings.dedup, self.partition);
         let format = self.shared.settings.state_format;
         self.dedup.encode_step(format, |ids| step.outbox.push(to, None, Some(ids), Headers::default()));
@@ -441,10 +378,10 @@ impl Task for ProfileTask {
 
     fn committed(&mut self) {
         self.customers.commit();
-        self.ledgers.commit();
+        self.nodes.commit();
         self.dedup.commit();
         self.timers.commit();
-        self.watermarks.commit();
+        self.time.commit();
     }
 
     fn aborted(&mut self) -> Result<(), Unreadable> {
@@ -452,9 +389,9 @@ impl Task for ProfileTask {
         self.scored.fill(0);
         self.dedup.undo();
         self.timers.undo();
-        self.watermarks.undo();
+        self.time.undo();
         self.customers.undo();
-        self.ledgers.undo();
+        self.nodes.undo();
         Ok(())
     }
 
@@ -469,27 +406,33 @@ impl Task for ProfileTask {
         if record.topic == shared.settings.dedup {
             return record.value.map_or(Ok(()), |ids| self.dedup.restore(ids));
         }
-        let key = record.key.and_then(|key| <[u8; 16]>::try_from(key).ok()).map(NodeKey);
-        let key =
-            key.ok_or_else(|| Unreadable { reason: "stored record: the key is no node key".to_owned() })?;
+        let key = node_key("stored record", record)?;
         if record.topic == shared.settings.profiles {
             let schema = shared.settings.schemas.customer_profile;
             let datum = record.value.map(|value| wire::datum(value, schema)).transpose();
             let datum = datum.map_err(|error| unreadable("customer profile", &error))?;
             return self.customers.restore(key, datum);
         }
-        if let Some(known) = self.ledgers.get(&key)? {
-            for timer in &known.0.timers {
+        if let Some(known) = self.nodes.get(&key)?.and_then(StoredNode::ledger) {
+            for timer in &known.timers {
                 self.timers.cancel(timer.due, key, token(timer));
             }
         }
-        self.ledgers.restore(key, record.value)?;
-        if let Some(stored) = self.ledgers.get(&key)? {
-            for timer in &stored.0.timers {
+        self.nodes.restore(key, record.value)?;
+        if let Some(known) = self.nodes.get(&key)?.and_then(StoredNode::ledger) {
+            for timer in &known.timers {
                 self.timers.set(timer.due, key, token(timer));
             }
         }
         self.timers.commit();
         Ok(())
+    }
+
+    fn arrival(&mut self, record: &Record<'_>) -> Millis {
+        time::arrival(record, &self.shared.settings)
+    }
+
+    fn rank(&self, record: &Record<'_>) -> usize {
+        time::rank(record, &self.shared.settings)
     }
 }

@@ -4,7 +4,7 @@ use super::input::{self, Admission, Barrier, Input};
 use super::{Lane, LaneError, Order, Slot};
 use crate::lane::held::Hold;
 use crate::log::{BatchLimits, Log, LogError};
-use crate::record::Record;
+use crate::record::{Record, TopicPartition};
 use crate::task::{Step, Task};
 
 /// A record that could not be taken, by the place of its input: the step is undone, and taken again without it.
@@ -78,6 +78,7 @@ impl<L: Log, T: Task> Lane<L, T> {
             // The queue is taken out while its record is processed, since the rest of the input changes with it.
             let input = &mut self.inputs[first];
             let queue = std::mem::take(&mut input.queue);
+            let written = self.step.outbox.len();
             let result = match queue.get(input.head) {
                 Some(record) => {
                     self.last = Some((first, record.offset));
@@ -91,13 +92,31 @@ impl<L: Log, T: Task> Lane<L, T> {
             }
             self.report.records += 1;
             self.report.bytes += size;
-            if input.drop_head() {
+            let is_empty = input.drop_head();
+            if self.wrote_to_itself(written) {
+                // What it wrote arrived no later than what comes next, and can be read once it is committed.
+                if !is_empty {
+                    self.compete(first)?;
+                }
+                self.report.full = true;
+                break;
+            }
+            if is_empty {
                 self.refill()?;
             } else {
                 self.compete(first)?;
             }
         }
         Ok(None)
+    }
+
+    /// Whether one of the records written since is for a partition that this lane reads.
+    fn wrote_to_itself(&self, since: usize) -> bool {
+        let written = &self.step.outbox.records()[since..];
+        written.iter().any(|record| {
+            let at = TopicPartition { topic: record.topic, partition: record.partition };
+            self.by_partition.contains_key(&at)
+        })
     }
 
     fn next_to_arrive(&self) -> Option<usize> {

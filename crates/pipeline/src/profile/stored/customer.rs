@@ -50,7 +50,7 @@ mod tests {
     fn a_record_of_any_release_is_read_and_written_as_ever() {
         let customer = Customer::decode(&bytes()).unwrap();
         assert!(!customer.profile.orders.is_empty() && !customer.profile.traits.is_empty());
-        check_frozen(&customer, FROZEN, &[1]);
+        check_frozen(&customer, FROZEN, &[2]);
     }
 
     #[test]
