@@ -40,14 +40,14 @@ fn play(number: usize, history: &History) {
         let to = node(words[1]);
         let sent = under_way.get_mut(delivery).and_then(Vec::pop);
         let effects = match (sent, words[0]) {
-            (Some(message), _) => world.deliver(to, message),
+            (Some(message), _) => world.deliver(to, &message),
             (None, "Event") => {
                 let id = words[2].parse().unwrap();
                 let (identifiers, at) = &history.events[&id];
                 let identifiers: Vec<&str> = identifiers.iter().map(String::as_str).collect();
-                world.arrive(event(id, &identifiers, *at))
+                world.arrive(&event(id, &identifiers, *at))
             }
-            (None, "Forget") => world.deliver(to, Message::Forget { at: words[2].parse().unwrap() }),
+            (None, "Forget") => world.deliver(to, &Message::Forget { at: words[2].parse().unwrap() }),
             _ => panic!(
                 "history {number}: the model has sent {delivery:?}, and {:?} are under way",
                 left(&under_way)

@@ -54,7 +54,7 @@ impl Run {
             if !self.arrived.iter().any(|(_, known)| *known == event.event) {
                 self.arrived.push((at, event.event));
             }
-            (at, self.world.arrive(event))
+            (at, self.world.arrive(&event))
         } else {
             let key = *self.queues.keys().nth(choice - self.inputs.len()).unwrap();
             let queue = self.queues.get_mut(&key).unwrap();
@@ -62,7 +62,7 @@ impl Run {
             if queue.is_empty() {
                 self.queues.remove(&key);
             }
-            (to, self.world.deliver(to, message))
+            (to, self.world.deliver(to, &message))
         };
         let from = self.partition(at);
         for (to, message) in effects.sent {

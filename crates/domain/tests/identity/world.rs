@@ -33,25 +33,25 @@ impl World {
     }
 
     /// An event at its smallest identifier; nothing happens if it was there before.
-    pub(crate) fn arrive(&mut self, event: Seen<u32>) -> Effects<Parts> {
+    pub(crate) fn arrive(&mut self, event: &Seen<u32>) -> Effects<Parts> {
         let (to, rules) = (event.identifiers[0].0, self.rules);
         let mut effects = Effects::default();
         if self.seen.insert(event.event) {
             let before = self.node(to).clone();
             self.node(to).arrive(Box::new(event.clone()), &rules, 0, &mut effects).unwrap();
             if before.route.is_none() {
-                self.check_known(&before, (&event, to), &effects);
+                self.check_known(&before, (event, to), &effects);
             }
         }
         self.check(to);
         effects
     }
 
-    pub(crate) fn deliver(&mut self, to: NodeRef, message: Message<Parts>) -> Effects<Parts> {
+    pub(crate) fn deliver(&mut self, to: NodeRef, message: &Message<Parts>) -> Effects<Parts> {
         let (rules, mut effects) = (self.rules, Effects::default());
         let before = self.node(to).clone();
         self.node(to).take(message.clone(), &rules, 0, &mut effects).unwrap();
-        if let Message::Observe { event, own, stamp, .. } = &message
+        if let Message::Observe { event, own, stamp, .. } = message
             && stamp.is_none_or(|stamp| stamp.aliases < 2)
         {
             self.check_known(&before, (event, *own), &effects);

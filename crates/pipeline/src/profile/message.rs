@@ -126,12 +126,12 @@ pub fn read(bytes: &[u8]) -> Result<Letter<'_>, Unreadable> {
     let record = InboxMessage::decode(datum).map_err(|error| unreadable(VERSIONS.what, &error))?;
     let to = convert::known_kind(record.to).map_err(|error| unreadable(VERSIONS.what, &error))?;
     let at = record.at;
-    Ok(Letter { to, at, content: content(record)? })
+    Ok(Letter { to, at, content: content(&record)? })
 }
 
-fn content(record: InboxMessage<'_>) -> Result<Content<'_>, Unreadable> {
+fn content<'a>(record: &InboxMessage<'a>) -> Result<Content<'a>, Unreadable> {
     let foreign = |error: Foreign| unreadable(VERSIONS.what, &error);
-    if let Some(observe) = record.observe {
+    if let Some(observe) = &record.observe {
         let stamp = |first: &wire::NodeRef| {
             Ok(Stamp {
                 first: convert::node(first)?,
@@ -149,7 +149,7 @@ fn content(record: InboxMessage<'_>) -> Result<Content<'_>, Unreadable> {
     if let Some(absorb) = &record.absorb {
         return read_absorb(absorb).map(|message| Content::Other(Box::new(message)));
     }
-    let message = rest(&record).map_err(foreign)?;
+    let message = rest(record).map_err(foreign)?;
     let nothing = || unreadable(VERSIONS.what, &"it says nothing that this release knows");
     Ok(Content::Other(Box::new(message.ok_or_else(nothing)?)))
 }

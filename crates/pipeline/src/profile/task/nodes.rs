@@ -185,8 +185,8 @@ impl ProfileTask {
             timers_before.clone_from(&root.customer.content.ledger.timers);
             if moves_content && let Some(customer) = self.customers.get_mut(&own.key)? {
                 let mut profile = std::mem::take(&mut customer.profile);
-                // They follow from the members.
-                profile.identifiers = Vec::new();
+                // They follow from the members, and do not move.
+                customer.profile.identifiers = std::mem::take(&mut profile.identifiers);
                 root.customer.content.profile = profile;
             }
         }
@@ -196,13 +196,13 @@ impl ProfileTask {
             Call::Take(message) => node.take(message, rules, step.now, &mut effects),
         };
         taken.map_err(|impossible| unreadable("inbox message", &impossible))?;
-        let mut outcome = Outcome::default();
+        let (mut outcome, mut is_changed) = (Outcome::default(), false);
         match &mut node.standing {
             Standing::Root(root) => {
                 outcome = std::mem::take(&mut root.customer.content.outcome);
                 let moved = moves_content.then(|| std::mem::take(&mut root.customer.content.profile));
                 let applied = event.filter(|_| outcome.is_applied);
-                self.settle_profile(own.key, &root.customer, moved, applied)?;
+                is_changed = self.settle_profile(own.key, &root.customer, moved, applied)?;
                 if outcome.is_joined {
                     self.drop_pointless(own.key, &mut root.customer.content.ledger.timers)?;
                 }
@@ -224,6 +224,7 @@ impl ProfileTask {
         }
         match event.filter(|_| outcome.is_applied) {
             Some(event) => self.applied(own.key, event, hand, step),
+            None if is_changed || outcome.is_joined => self.publish_now(own.key, step),
             None => Ok(()),
         }
     }
@@ -241,25 +242,27 @@ impl ProfileTask {
         Ok(stored.into_node(own))
     }
 
-    /// Puts the profile of a root where it belongs, with the identifiers that may be published.
+    /// Puts the profile of a root where it belongs, with the identifiers that may be published. True if these are others
+    /// than before.
     fn settle_profile(
         &mut self,
         key: NodeKey,
         customer: &identity::Customer<Whole>,
         moved: Option<Profile>,
         applied: Option<&Event<'_>>,
-    ) -> Result<(), Unreadable> {
+    ) -> Result<bool, Unreadable> {
         let identifiers = published(customer);
         match moved {
             Some(profile) if profile.events == 0 => {
                 self.customers.remove(&key);
-                return Ok(());
+                return Ok(false);
             }
             Some(profile) => {
                 let known = self
                     .customers
                     .get_or_insert_with(key, || Customer { key, profile: Profile::default() })?;
-                known.profile = profile;
+                let identifiers = std::mem::take(&mut known.profile.identifiers);
+                known.profile = Profile { identifiers, ..profile };
             }
             None => {}
         }
@@ -272,8 +275,9 @@ impl ProfileTask {
             && let Some(known) = self.customers.get_mut(&key)?
         {
             known.profile.identifiers = identifiers;
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// What one of two customers did may have ended what the other waited for.
@@ -307,7 +311,6 @@ impl ProfileTask {
         if let Some(customer) = self.customers.get_mut(&key)? {
             shared.score(&mut customer.profile, step.now, &mut self.scored);
         }
-        self.publish_now(key, step)?;
         for timer in beyond {
             if let Some(campaign) = shared.campaign(&timer.campaign) {
                 let decision = campaign.refuse_timer(timer.scope.clone(), step.now);

@@ -9,12 +9,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 const EVENTS: TopicId = TopicId(0);
 
+/// Key, value and headers.
+type Unread = (Option<Vec<u8>>, Option<Vec<u8>>, Headers);
+
 /// Tasks of all partitions, and a log of what they read, in memory. Each partition is read in its order; which is next is
 /// chosen from outside.
 struct World {
     tasks: Vec<ProfileTask>,
     step: Step<ProfileEffect>,
-    inputs: BTreeMap<(u32, TopicId), VecDeque<(Option<Vec<u8>>, Option<Vec<u8>>, Headers)>>,
+    inputs: BTreeMap<(u32, TopicId), VecDeque<Unread>>,
     compacted: BTreeMap<(TopicId, Vec<u8>), Vec<u8>>,
     written: Vec<Written>,
 }
@@ -353,7 +356,7 @@ proptest! {
             .iter()
             .zip(&ids)
             .map(|((who, kind), id)| {
-                let at = id.len() as Millis + Millis::from(*kind);
+                let at = Millis::try_from(id.len()).unwrap() + Millis::from(*kind);
                 of_whom(id, ["Product Viewed", "Product Added", "Order Completed"][usize::from(*kind)], at, who)
             })
             .collect();
@@ -381,9 +384,9 @@ proptest! {
             prop_assert_eq!(profile, alone);
         }
         // What is left is what would be restored.
-        let nodes: Vec<_> = world.tasks.iter().map(|task| super::state(task)).collect();
+        let nodes: Vec<_> = world.tasks.iter().map(super::state).collect();
         world.restart(&settings);
-        prop_assert_eq!(world.tasks.iter().map(|task| super::state(task)).collect::<Vec<_>>(), nodes);
+        prop_assert_eq!(world.tasks.iter().map(super::state).collect::<Vec<_>>(), nodes);
     }
 }
 
