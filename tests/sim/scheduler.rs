@@ -153,7 +153,8 @@ impl Sim {
         let topology = &installation.topology;
         let ingest = installation.ingest().unwrap();
         let ingest_topics = [ingest.topic()].into_iter().chain(ingest.followed()).collect();
-        let profile_topics = vec![installation.profile().topic()];
+        let profile = installation.profile();
+        let profile_topics = [profile.topic()].into_iter().chain(profile.followed()).collect();
         let slots = (0..shape.processes).flat_map(|process| {
             let lanes = ROLES.iter().flat_map(move |role| (0..shape.lanes).map(move |index| (*role, index)));
             lanes.map(move |(role, index)| Slot {
@@ -411,9 +412,14 @@ impl Sim {
         }
         let role = self.slots[control.lane].role;
         let holds = |number: u32| self.state.borrow().holders.get(&(role, number)) == Some(&life);
-        // A task of profile writes its own number everywhere. Ingest writes to all of them: it must hold something.
+        // A task of profile writes its own number everywhere, but for what it says to others, and commits an offset of its
+        // own. Ingest writes to all of them: it must hold something.
+        let inbox = self.installation.topology.inbox;
         let allowed = match role {
-            RoleName::Profile => outbox.records().iter().all(|record| holds(record.partition)),
+            RoleName::Profile => {
+                let mut own = outbox.records().iter().filter(|record| record.topic != inbox);
+                own.all(|record| holds(record.partition)) && offsets.iter().all(|(at, _)| holds(at.partition))
+            }
             RoleName::Ingest => (0..self.shape.raw_partitions).any(holds),
         };
         if !allowed {

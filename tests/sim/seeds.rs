@@ -2,7 +2,7 @@
 
 use crate::checks;
 use crate::scheduler::Run;
-use crate::shape::Shape;
+use crate::shape::{Kind, Shape};
 use crate::upstream;
 use catchment::config;
 use catchment::lanes::Installation;
@@ -43,7 +43,7 @@ impl Options {
 }
 
 /// What an installation hangs on.
-type Variant = (u32, u32, bool, bool, i64);
+type Variant = (u32, u32, Kind, bool, i64);
 
 thread_local! {
     static INSTALLATIONS: RefCell<BTreeMap<Variant, Rc<Installation>>> = RefCell::default();
@@ -53,7 +53,7 @@ thread_local! {
 /// runs.
 fn installation(shape: &Shape) -> Rc<Installation> {
     let wall = shape.kind.is_wall();
-    let variant = (shape.partitions, shape.raw_partitions, wall, shape.publish_each, shape.window);
+    let variant = (shape.partitions, shape.raw_partitions, shape.kind, shape.publish_each, shape.window);
     INSTALLATIONS.with_borrow_mut(|known| {
         Rc::clone(known.entry(variant).or_insert_with(|| {
             let keys = [
@@ -67,7 +67,8 @@ fn installation(shape: &Shape) -> Rc<Installation> {
             ];
             let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("sim/world/catchment.yaml");
             let config = config::load(&file, keys.map(|(key, value)| (key.to_owned(), value))).unwrap();
-            Rc::new(Installation::new(config, shape.raw_partitions).unwrap())
+            let made = Installation::new(config, shape.raw_partitions).unwrap();
+            Rc::new(if shape.kind == Kind::Exact { made.without_forwarding() } else { made })
         }))
     })
 }

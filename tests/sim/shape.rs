@@ -3,9 +3,10 @@
 use crate::random::Random;
 
 /// What can be compared after a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// The clock of the events, and raw topics of one partition: everything is as in the reference, to the byte.
+    /// The clock of the events, raw topics of one partition, and customers who are known by one identifier: everything is
+    /// as in the reference, to the byte.
     Exact,
     /// The clock of the events, and raw topics of several partitions: which of them is read first is up to the
     /// scheduler, and so is the moment of a decision.
@@ -61,6 +62,9 @@ pub(crate) struct Shape {
     /// Lanes of each role in each process.
     pub(crate) lanes: usize,
     pub(crate) customers: usize,
+    /// Devices that several use: then it depends on who is first which of them gets what, and only what must hold of any
+    /// result is looked at.
+    pub(crate) shares: bool,
     pub(crate) records: usize,
     pub(crate) batch: usize,
     pub(crate) publish_each: bool,
@@ -86,6 +90,7 @@ impl Shape {
             processes: random.size(1, 3),
             lanes: random.size(1, 2),
             customers: random.size(1, 14),
+            shares: kind != Kind::Exact && random.chance(250),
             records,
             batch: random.pick(&[1, 2, 5, 12, 1_000]),
             publish_each: random.chance(250),

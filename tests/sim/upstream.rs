@@ -80,9 +80,19 @@ impl Writer<'_> {
         // Some phones keep what happened for hours, and send it at once.
         let late = self.random.pick(&[0, 0, 0, 300, 9_000, 7 * MINUTE, 50 * MINUTE, 3 * 60 * MINUTE]);
         let who = match self.random.below(6) {
-            0 => format!(r#""anonymousId":"a{customer}""#),
-            1 => format!(r#""userId":"u{customer}","anonymousId":"a{customer}""#),
+            _ if self.shape.kind == Kind::Exact => format!(r#""userId":"u{customer}""#),
+            0 if self.shape.shares => {
+                format!(r#""userId":"u{customer}","anonymousId":"tablet{}""#, customer % 2)
+            }
+            1 if self.shape.shares => format!(r#""anonymousId":"tablet{}""#, customer % 2),
+            0 | 1 => format!(r#""anonymousId":"a{customer}""#),
+            2 => format!(r#""userId":"u{customer}","anonymousId":"a{customer}""#),
             _ => format!(r#""userId":"u{customer}""#),
+        };
+        let email = if self.shape.kind == Kind::Exact || self.random.chance(500) {
+            String::new()
+        } else {
+            format!(r#","email":"c{customer}@example.org""#)
         };
         let price = self.random.range(5, 200);
         let product = self.random.below(4);
@@ -98,7 +108,7 @@ impl Writer<'_> {
             7..9 => format!(
                 r#""type":"track","event":"Order Completed","properties":{{"order_id":"o{id}","total":{price},"currency":"EUR","products":[{{{goods}}}]}}"#
             ),
-            _ => format!(r#""type":"identify","traits":{{"first_name":"N{id}"}}"#),
+            _ => format!(r#""type":"identify","traits":{{"first_name":"N{id}"{email}}}"#),
         };
         let rest = format!(r#"{what},{who},"messageId":"m{id}","context":{{"timezone":"Europe/Berlin"}}"#);
         let happened = self.now - late;
@@ -140,8 +150,13 @@ impl Writer<'_> {
     fn contact(&mut self, customer: usize) {
         let status = self.random.pick(&["granted", "granted", "denied"]);
         let at = format_rfc3339(self.now - self.random.pick(&[0, MINUTE, 90 * MINUTE]));
+        let also = if self.shape.kind == Kind::Exact {
+            String::new()
+        } else {
+            format!(r#""user_id":"u{customer}","email":"c{customer}@example.org","#)
+        };
         let text = format!(
-            r#"{{"contact_id":"k{customer}","user_id":"u{customer}","email":"c{customer}@example.org","first_name":"F{}","updated_at":"{at}","consents":{{"email_marketing":{{"status":"{status}","at":"{at}"}}}}}}"#,
+            r#"{{"contact_id":"k{customer}",{also}"first_name":"F{}","updated_at":"{at}","consents":{{"email_marketing":{{"status":"{status}","at":"{at}"}}}}}}"#,
             self.written.len()
         );
         self.put(CRM, customer, Some("crm"), Some(text));

@@ -44,6 +44,15 @@ impl Installation {
         Ok(Installation { topology, limits: wiring::limits(&config)?, config, profile: Arc::new(profile) })
     }
 
+    /// Each partition's own input says what time it is: which is right where no event has to be sent on to another.
+    #[must_use]
+    pub fn without_forwarding(mut self) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.profile) {
+            shared.settings.reads_by_arrival = true;
+        }
+        self
+    }
+
     /// The configuration that it was made of.
     #[must_use]
     pub fn config(&self) -> &Config {

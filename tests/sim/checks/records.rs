@@ -18,6 +18,13 @@ pub(super) struct Line {
     words: String,
 }
 
+impl Line {
+    /// Key and value; `None` if one of them is missing.
+    pub(super) fn into_parts(self) -> Option<(Vec<u8>, Vec<u8>)> {
+        Some((self.key?, self.value?))
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key: String = self.key.iter().flatten().take(4).map(|byte| format!("{byte:02x}")).collect();
@@ -130,7 +137,8 @@ pub(super) fn causes(run: &Run, campaigns: &[&str]) -> Vec<Line> {
         if campaigns.contains(&decision.campaign) {
             let mut line = line("", &record, false);
             line.words = format!("{} by {} of {}", decision.campaign, decision.event_id, decision.source);
-            line.value = None;
+            // Who decides is whoever was the customer then.
+            (line.value, line.key, line.partition) = (None, None, 0);
             causes.push(line);
         }
     }
@@ -145,7 +153,7 @@ pub(super) fn decisions_and_triggers_fit(run: &Run, found: &mut Vec<String>) {
         let (_, datum) = wire::split(record.value.as_deref().unwrap_or_default()).unwrap();
         let decision = CampaignDecision::decode(datum).unwrap();
         let (campaign, source, event) = (decision.campaign, decision.source, decision.event_id);
-        let cause = (record.key.clone(), campaign.to_owned(), source.to_owned(), event.to_owned());
+        let cause = (campaign.to_owned(), source.to_owned(), event.to_owned());
         *by_cause.entry(cause).or_insert(0) += 1;
         if let Some(id) = decision.trigger_id {
             ids.entry(id.to_owned()).or_insert((0, 0)).0 += 1;
@@ -158,9 +166,7 @@ pub(super) fn decisions_and_triggers_fit(run: &Run, found: &mut Vec<String>) {
     }
     // What is sent again after the window is a new event, as it should be.
     let remembered = run.sim.shape.window >= 24 || run.sim.shape.kind == Kind::Replay;
-    for ((_, campaign, source, event), count) in
-        by_cause.iter().filter(|(_, count)| remembered && **count > 1)
-    {
+    for ((campaign, source, event), count) in by_cause.iter().filter(|(_, count)| remembered && **count > 1) {
         found.push(format!("campaign {campaign} decided {count} times about event {event} of {source}"));
     }
     for (id, (decided, sent)) in ids.iter().filter(|(_, counts)| **counts != (1, 1)) {

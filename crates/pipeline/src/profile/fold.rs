@@ -108,13 +108,12 @@ impl Shared {
         event: &Event<'_>,
         (profile, before): (&Profile, &Scores),
         ledger: &Ledger,
-        now: Millis,
     ) -> Reaction {
         let score_before = |name: &str| {
             let place = self.models.iter().position(|model| model.name() == name)?;
             before.get(place).copied().flatten()
         };
-        let earliest = now.saturating_add(self.settings.timer_grace);
+        let earliest = event.received_at.saturating_add(self.settings.timer_grace);
         let mut reaction = Reaction::default();
         for (place, campaign) in self.campaigns.iter().enumerate() {
             let ended = ledger.timers.iter().filter(|timer| campaign.ends(event, timer));

@@ -231,7 +231,7 @@ impl ProfileTask {
         let nothing = Ledger::default();
         let ledger = self.nodes.get(&key)?.and_then(StoredNode::ledger).unwrap_or(&nothing);
         let Some(customer) = self.customers.get(&key)? else { return Ok(()) };
-        let reaction = shared.react(event, (&customer.profile, &before), ledger, step.now);
+        let reaction = shared.react(event, (&customer.profile, &before), ledger);
         if reaction.is_empty() {
             return Ok(());
         }

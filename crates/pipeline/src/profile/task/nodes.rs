@@ -77,13 +77,15 @@ impl ProfileTask {
                 let event = convert::event(canonical);
                 let hand = Hand { headers: record.headers, at: letter.at, datum };
                 let seen = Observation { event: &event, own, is_arrival: false, routed, stamp };
-                self.observe(at, seen, hand, step)
+                self.observe(at, seen, hand, step)?;
             }
             Content::Other(message) => {
                 let hand = Hand { headers: record.headers, at: letter.at, datum: &[] };
-                self.drive(at, Call::Take(*message), None, hand, step)
+                self.drive(at, Call::Take(*message), None, hand, step)?;
             }
         }
+        // What it brought may be due since the last watermark.
+        self.let_known_time_pass(step)
     }
 
     /// Takes an event to its customer, or on its way there.

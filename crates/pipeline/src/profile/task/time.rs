@@ -77,12 +77,13 @@ impl ProfileTask {
         let Some(read) = self.time.sources.min() else { return Ok(()) };
         if self.shared.settings.reads_by_arrival {
             // Whatever arrived before, in any partition, has been processed, and all that came of it.
-            self.let_time_pass(read, step)?;
-        } else {
-            self.pass_on(read, step);
+            self.let_known_time_pass(step)?;
         }
         if self.shared.settings.event_clock {
             step.now = step.now.max(read);
+        }
+        if !self.shared.settings.reads_by_arrival {
+            self.pass_on(read, step);
         }
         Ok(())
     }
@@ -121,13 +122,17 @@ impl ProfileTask {
                 self.time.tasks.advance(partition, read.arrival);
             }
         }
-        match self.time.tasks.min() {
-            Some(read) => self.let_time_pass(read, step),
-            None => Ok(()),
-        }
+        self.let_known_time_pass(step)
     }
 
-    /// Decides what is due by now. Timers fire here and nowhere else, so that it does not matter where a batch ends: a
+    /// Decides what is due by what is known of the time.
+    pub(super) fn let_known_time_pass(&mut self, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
+        let Time { sources, tasks, .. } = &self.time;
+        let known = if self.shared.settings.reads_by_arrival { sources.min() } else { tasks.min() };
+        known.map_or(Ok(()), |read| self.let_time_pass(read, step))
+    }
+
+    /// Decides what is due by then. Timers fire here and nowhere else, so that it does not matter where a batch ends: a
     /// watermark stands among the events, behind all that arrived before it.
     fn let_time_pass(&mut self, read: Millis, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
         let now = if self.shared.settings.event_clock { read } else { read.min(step.now) };
