@@ -2,6 +2,7 @@
 
 use super::limits::Limit;
 use super::message::{Evidence, Seen};
+use super::sorted::Sorted;
 use crate::id::NodeRef;
 use crate::profile::Text;
 use crate::time::Millis;
@@ -32,7 +33,7 @@ pub struct Member {
     /// When the earliest event occurred that told it.
     pub since: Option<Millis>,
     /// How it came here; `None` for the identifier that a customer began with. So the evidence of the members is a tree.
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<Box<Evidence>>,
     /// The root that it came with, while that one's customer is on its way. Until then it counts for limits, and is neither
     /// published nor addressed: what comes may say that it must not be.
     pub awaits: Option<NodeRef>,
@@ -55,11 +56,11 @@ pub struct Tried {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Customer<C> {
     /// Its identifiers.
-    pub members: BTreeMap<NodeRef, Member>,
+    pub members: Sorted<NodeRef, Member>,
     /// Roots that were granted and whose customer is still on its way.
     pub expected: BTreeSet<NodeRef>,
     /// Identifiers that are no members.
-    pub tried: BTreeMap<NodeRef, Tried>,
+    pub tried: Sorted<NodeRef, Tried>,
     /// Devices that others use as well, and when their events were last asked for.
     pub shared: BTreeMap<NodeRef, Millis>,
     /// Up to when a member was forgotten.
@@ -86,9 +87,9 @@ pub(super) struct Most {
 impl<C: Content> Customer<C> {
     pub(super) fn of(node: NodeRef) -> Self {
         Customer {
-            members: BTreeMap::from([(node, Member::default())]),
+            members: Sorted::from([(node, Member::default())]),
             expected: BTreeSet::new(),
-            tried: BTreeMap::new(),
+            tried: Sorted::new(),
             shared: BTreeMap::new(),
             forgotten: BTreeMap::new(),
             content: C::default(),
@@ -130,7 +131,7 @@ impl<C: Content> Customer<C> {
     /// Joins another customer, whose members were granted before.
     pub(super) fn take_in(&mut self, other: Customer<C>, most: Most) {
         for (node, brought) in other.members {
-            let member = self.members.entry(node).or_default();
+            let member = self.members.or_insert_with(node, Member::default);
             if let (Some(value), Some(since)) = (brought.value, brought.since) {
                 member.tell(&value, since);
             }

@@ -465,10 +465,10 @@ impl<C: Content> Desk<'_, C> {
         let customer = &mut self.root.customer;
         for node in members {
             let member = Member { awaits: Some(from), ..Member::default() };
-            customer.members.entry(node).or_insert(member);
+            customer.members.or_insert_with(node, || member);
         }
         if let Some(member) = customer.members.get_mut(&from) {
-            member.evidence = Some(evidence);
+            member.evidence = Some(Box::new(evidence));
         }
         customer.learn_values();
         for (node, at) in forgotten {
@@ -488,7 +488,7 @@ impl<C: Content> Desk<'_, C> {
         }
         let is_whole = mine.expected.is_empty();
         if is_somebody {
-            let evidence = mine.members.get(&from).and_then(|member| member.evidence.clone());
+            let evidence = mine.members.get(&from).and_then(|member| member.evidence.as_deref().cloned());
             self.effects.notes.push(Note::Merged { from, evidence });
         }
         if self.root.asking.is_none() && is_whole {

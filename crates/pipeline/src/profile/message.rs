@@ -95,8 +95,8 @@ pub(super) fn write(
         }
         Message::Absorb { customer, from } => {
             convert::wire_customer(customer).encode(&mut state);
-            if customer.content.profile.events > 0 {
-                convert::encode_profile(from.key, &customer.content.profile, &mut profile);
+            if let Some(known) = &customer.content.profile {
+                convert::encode_profile(from.key, known, &mut profile);
             }
             let from = convert::wire_node(*from);
             InboxMessage {
@@ -182,7 +182,7 @@ fn read_absorb(absorb: &wire::AbsorbMessage<'_>) -> Result<Message<Whole>, Unrea
     let mut customer: Customer<Whole> = convert::customer(&state).map_err(|error| fault(&error))?;
     if !absorb.profile.is_empty() {
         let (_, profile) = convert::decode_profile(absorb.profile).map_err(|error| fault(&error))?;
-        customer.content.profile = profile;
+        customer.content.profile = Some(Box::new(profile));
     }
     let from = convert::node(&absorb.from).map_err(|error| fault(&error))?;
     Ok(Message::Absorb { customer: Box::new(customer), from })

@@ -117,6 +117,9 @@ struct Hand<'r> {
     datum: &'r [u8],
 }
 
+/// Bytes of stored nodes that are kept decoded: several thousand.
+const NODES_DECODED: usize = 1 << 20;
+
 /// One partition of the role `profile`.
 #[derive(Debug)]
 pub struct ProfileTask {
@@ -142,7 +145,7 @@ impl ProfileTask {
         ProfileTask {
             partition,
             customers: Table::new().in_format(settings.state_format),
-            nodes: Table::new().in_format(settings.state_format),
+            nodes: Table::with_decoded(NODES_DECODED).in_format(settings.state_format),
             dedup: Dedup::new(settings.dedup_window, settings.dedup_limit),
             timers: TimerIndex::new(),
             time: Time::new(settings),

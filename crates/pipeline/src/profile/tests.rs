@@ -278,7 +278,7 @@ fn a_cart_that_arrives_late_waits_for_the_order_behind_it() {
     for late in [4_000, 6_000] {
         let mut bench = Bench::new(&shared);
         bench.read_up_to(&["web", "crm"], 240 * MINUTE);
-        bench.take(&event("e1", "Product Added", 0));
+        bench.take(&CustomerEvent { received_at: 240 * MINUTE, ..event("e1", "Product Added", 0) });
         bench.read_up_to(&["web", "crm"], 240 * MINUTE + late);
         bench.take(&event("o1", "Order Completed", 10 * MINUTE));
         bench.read_up_to(&["web", "crm"], 300 * MINUTE);

@@ -8,8 +8,8 @@ use catchment_domain::{NodeRef, Profile};
 /// messages a node holds its ledger here, and the profile stands in a table of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Whole {
-    /// What is known.
-    pub profile: Profile,
+    /// What is known, while it moves.
+    pub profile: Option<Box<Profile>>,
     /// What was sent, and what is due.
     pub ledger: Ledger,
     /// What came of the message in hand.
@@ -32,7 +32,7 @@ impl Content for Whole {
     type Event = ();
 
     fn is_empty(&self) -> bool {
-        self.profile.events == 0 && self.ledger.is_empty()
+        self.profile.is_none() && self.ledger.is_empty()
     }
 
     fn apply(&mut self, _own: NodeRef, _event: &Seen<()>) {
@@ -43,7 +43,11 @@ impl Content for Whole {
         if other.is_empty() {
             return;
         }
-        self.profile.absorb(other.profile);
+        match (&mut self.profile, other.profile) {
+            (Some(profile), Some(other)) => profile.absorb(*other),
+            (profile @ None, other) => *profile = other,
+            (Some(_), None) => {}
+        }
         self.outcome.beyond.extend(self.ledger.absorb(other.ledger));
         self.outcome.is_joined = true;
     }

@@ -159,7 +159,7 @@ fn wire_member<'m>((own, member): (&NodeRef, &'m Member)) -> wire::Member<'m> {
         node: wire_node(*own),
         value: member.value.as_deref(),
         since: member.since,
-        evidence: member.evidence.as_ref().map(wire_evidence),
+        evidence: member.evidence.as_deref().map(wire_evidence),
         awaits: member.awaits.map(wire_node),
     }
 }
@@ -168,7 +168,7 @@ fn member(record: &wire::Member<'_>) -> Known<(NodeRef, Member)> {
     let known = Member {
         value: record.value.map(Text::from),
         since: record.since,
-        evidence: record.evidence.as_ref().map(evidence).transpose()?,
+        evidence: record.evidence.as_ref().map(evidence).transpose()?.map(Box::new),
         awaits: record.awaits.as_ref().map(node).transpose()?,
     };
     Ok((node(&record.node)?, known))

@@ -5,7 +5,7 @@ use super::super::whole::Whole;
 use super::{Customer as PublicCustomer, unreadable};
 use catchment_contracts::NodeState;
 use catchment_domain::campaign::Ledger;
-use catchment_domain::identity::{Customer, Member, Node, Root, Route, Standing};
+use catchment_domain::identity::{Customer, Member, Node, Root, Route, Sorted, Standing};
 use catchment_domain::{IdentifierType, NodeKey, NodeRef};
 use catchment_runtime::Unreadable;
 use catchment_runtime::state::{StateFormat, Stored, Versions};
@@ -93,12 +93,18 @@ impl StoredNode {
         match &self.standing {
             Standing::New => true,
             Standing::Alias(_) => false,
-            // Nobody, who was only asked about.
-            Standing::Root(root) if known.is_none() => {
-                let own = root.customer.members.keys().find(|member| member.key == key);
-                own.is_some_and(|own| **root == self::root(*own, Member::default()))
+            Standing::Root(root) => {
+                let Root { customer, asking, waiting } = &**root;
+                let is_alone = customer.members.len() == 1
+                    && customer.expected.is_empty()
+                    && customer.tried.is_empty()
+                    && customer.shared.is_empty()
+                    && customer.forgotten.is_empty()
+                    && customer.content.ledger.is_empty()
+                    && asking.is_none()
+                    && waiting.is_empty();
+                is_alone && is_told(customer, key, known)
             }
-            Standing::Root(_) => *self == Self::derived(key, known),
         }
     }
 
@@ -113,11 +119,26 @@ impl StoredNode {
     }
 }
 
+/// True if a customer of one identifier is what its profile says, or is nobody, who was only asked about.
+fn is_told(customer: &Customer<Whole>, key: NodeKey, known: Option<&PublicCustomer>) -> bool {
+    let Some((own, member)) = customer.members.iter().next() else { return false };
+    let Member { value, since, evidence, awaits } = member;
+    let is_plain = own.key == key && evidence.is_none() && awaits.is_none();
+    is_plain
+        && match known.map(|known| known.profile.identifiers.as_slice()) {
+            None => value.is_none() && since.is_none(),
+            Some([only]) => {
+                only.kind == own.kind && value.as_ref() == Some(&only.value) && *since == Some(only.at)
+            }
+            Some(_) => false,
+        }
+}
+
 fn root(own: NodeRef, member: Member) -> Root<Whole> {
     let customer = Customer {
-        members: BTreeMap::from([(own, member)]),
+        members: Sorted::from([(own, member)]),
         expected: BTreeSet::new(),
-        tried: BTreeMap::new(),
+        tried: Sorted::new(),
         shared: BTreeMap::new(),
         forgotten: BTreeMap::new(),
         content: Whole::default(),
@@ -183,7 +204,7 @@ mod tests {
             Evidence { p: USER, j: DEVICE, event_id: Text::from("e-1"), source: Text::from("web"), at };
         let mut root =
             root(USER, Member { value: Some(Text::from("u")), since: Some(at), ..Member::default() });
-        let device = Member { evidence: Some(evidence), awaits: Some(DEVICE), ..Member::default() };
+        let device = Member { evidence: Some(Box::new(evidence)), awaits: Some(DEVICE), ..Member::default() };
         let tried = Tried { value: Text::from("a"), since: at, until: at, refused: Some(Limit::Busy) };
         root.customer.members.insert(DEVICE, device);
         root.customer.expected.insert(DEVICE);

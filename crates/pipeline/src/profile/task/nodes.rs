@@ -8,7 +8,9 @@ use crate::profile::whole::{Outcome, Whole};
 use crate::trace::trace_context;
 use catchment_contracts::{CustomerEvent, CustomerMerge, MergeKind, wire};
 use catchment_domain::campaign::{Cause, Timer};
-use catchment_domain::identity::{self, Effects, Message, Note, Seen, Stamp, Standing};
+use catchment_domain::identity::{
+    self, Content as _, Effects, Message, Note, Root, Seen, Stamp, Standing, Waiting,
+};
 use catchment_domain::profile::{ProfileIdentifier, Text};
 use catchment_domain::{Event, Millis, NodeKey, NodeRef, Profile};
 use catchment_runtime::partition::for_key;
@@ -49,13 +51,15 @@ enum Call {
 }
 
 impl Call {
-    /// Whether it may look at the profile, or move it.
-    fn moves_content(&self) -> bool {
+    /// Whether it may move or join the profile of this root, or end it.
+    fn moves_content(&self, root: &Root<Whole>) -> bool {
         let Call::Take(message) = self else { return false };
-        matches!(
-            message,
-            Message::Yes { .. } | Message::No { .. } | Message::Absorb { .. } | Message::Forget { .. }
-        )
+        let ends_waiting = matches!(message, Message::No { .. } | Message::Absorb { .. });
+        match message {
+            Message::Yes { .. } | Message::Forget { .. } => true,
+            Message::Absorb { customer, .. } if !customer.content.is_empty() => true,
+            _ => ends_waiting && root.waiting.iter().any(|waits| matches!(waits, Waiting::Forget { .. })),
+        }
     }
 }
 
@@ -181,15 +185,15 @@ impl ProfileTask {
         let shared = Arc::clone(&self.shared);
         let rules = &shared.settings.identity;
         let mut node = self.lift(own)?;
-        let moves_content = call.moves_content();
-        let mut timers_before = Vec::new();
+        let (mut timers_before, mut moves_content) = (Vec::new(), false);
         if let Standing::Root(root) = &mut node.standing {
+            moves_content = call.moves_content(root);
             timers_before.clone_from(&root.customer.content.ledger.timers);
             if moves_content && let Some(customer) = self.customers.get_mut(&own.key)? {
                 let mut profile = std::mem::take(&mut customer.profile);
                 // They follow from the members, and do not move.
                 customer.profile.identifiers = std::mem::take(&mut profile.identifiers);
-                root.customer.content.profile = profile;
+                root.customer.content.profile = Some(Box::new(profile));
             }
         }
         let mut effects = Effects::default();
@@ -202,7 +206,7 @@ impl ProfileTask {
         match &mut node.standing {
             Standing::Root(root) => {
                 outcome = std::mem::take(&mut root.customer.content.outcome);
-                let moved = moves_content.then(|| std::mem::take(&mut root.customer.content.profile));
+                let moved = moves_content.then(|| root.customer.content.profile.take());
                 let applied = event.filter(|_| outcome.is_applied);
                 is_changed = self.settle_profile(own.key, &root.customer, moved, applied)?;
                 if outcome.is_joined {
@@ -250,21 +254,21 @@ impl ProfileTask {
         &mut self,
         key: NodeKey,
         customer: &identity::Customer<Whole>,
-        moved: Option<Profile>,
+        moved: Option<Option<Box<Profile>>>,
         applied: Option<&Event<'_>>,
     ) -> Result<bool, Unreadable> {
         let identifiers = published(customer);
         match moved {
-            Some(profile) if profile.events == 0 => {
+            Some(None) => {
                 self.customers.remove(&key);
                 return Ok(false);
             }
-            Some(profile) => {
+            Some(Some(profile)) => {
                 let known = self
                     .customers
                     .get_or_insert_with(key, || Customer { key, profile: Profile::default() })?;
                 let identifiers = std::mem::take(&mut known.profile.identifiers);
-                known.profile = Profile { identifiers, ..profile };
+                known.profile = Profile { identifiers, ..*profile };
             }
             None => {}
         }

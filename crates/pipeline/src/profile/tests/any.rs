@@ -36,7 +36,12 @@ fn evidence() -> impl Strategy<Value = Evidence> {
 }
 
 fn member() -> impl Strategy<Value = Member> {
-    (option::of(text()), option::of(any::<Millis>()), option::of(evidence()), option::of(node()))
+    (
+        option::of(text()),
+        option::of(any::<Millis>()),
+        option::of(evidence().prop_map(Box::new)),
+        option::of(node()),
+    )
         .prop_map(|(value, since, evidence, awaits)| Member { value, since, evidence, awaits })
 }
 
@@ -84,9 +89,9 @@ pub(in crate::profile) fn customer() -> impl Strategy<Value = Customer<Whole>> {
         ledger(),
     )
         .prop_map(|(members, expected, tried, shared, forgotten, ledger)| Customer {
-            members,
+            members: members.into_iter().collect(),
             expected,
-            tried,
+            tried: tried.into_iter().collect(),
             shared,
             forgotten,
             content: Whole { ledger, ..Whole::default() },
