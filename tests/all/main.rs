@@ -16,6 +16,7 @@ mod operating;
 mod otlp;
 #[cfg(test)]
 mod shop;
+mod shuffled;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

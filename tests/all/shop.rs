@@ -8,18 +8,23 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-fn shop() -> PathBuf {
+pub(crate) fn shop() -> PathBuf {
     root().join("deploy/examples/awesomeshoes")
 }
 
-fn expected() -> Value {
+pub(crate) fn expected() -> Value {
     serde_json::from_str(&fs::read_to_string(shop().join("data/expected.json")).unwrap()).unwrap()
 }
 
 /// Runs the sandbox over the shop, with some configuration changed by the environment.
 fn sandbox(changes: &[(&str, &str)], until: Option<&str>) -> TempDir {
+    sandbox_over(&shop().join("data"), changes, until)
+}
+
+/// As [`sandbox`], over other files.
+pub(crate) fn sandbox_over(data: &Path, changes: &[(&str, &str)], until: Option<&str>) -> TempDir {
     let output = TempDir::new().unwrap();
-    let (config, data) = (shop().join("catchment.yaml"), shop().join("data"));
+    let config = shop().join("catchment.yaml");
     let mut command = catchment(&["sandbox"]);
     command.arg("--config").arg(config).arg("--input").arg(data).arg("--output").arg(output.path());
     command.envs(changes.iter().copied());
@@ -34,7 +39,7 @@ fn sandbox(changes: &[(&str, &str)], until: Option<&str>) -> TempDir {
 /// The shop as it is configured, run once for all tests that only read.
 static RUN: LazyLock<TempDir> = LazyLock::new(|| sandbox(&[], None));
 
-fn records(directory: &Path, topic: &str) -> Vec<Value> {
+pub(crate) fn records(directory: &Path, topic: &str) -> Vec<Value> {
     let text = fs::read_to_string(directory.join(format!("{topic}.ndjson"))).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

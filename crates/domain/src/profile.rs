@@ -58,8 +58,6 @@ pub struct Profile {
     pub first_seen: Millis,
     /// Newest event.
     pub last_seen: Millis,
-    /// Latest arrival among the events applied.
-    pub updated_at: Millis,
     /// By type and value. Which they are is decided by [`identity`](crate::identity), not by what events name.
     pub identifiers: Vec<ProfileIdentifier>,
     /// By name.
@@ -95,12 +93,11 @@ impl Profile {
     pub fn apply(&mut self, event: &Event<'_>) {
         let at = event.occurred_at;
         if self.events == 0 {
-            (self.first_seen, self.last_seen, self.updated_at) = (at, at, event.received_at);
+            (self.first_seen, self.last_seen) = (at, at);
         }
         self.events += 1;
         self.first_seen = self.first_seen.min(at);
         self.last_seen = self.last_seen.max(at);
-        self.updated_at = self.updated_at.max(event.received_at);
         self.take_statements(event);
         self.take_activity(event);
         self.take_commerce(event);

@@ -103,7 +103,7 @@ fn due_of(topic: &str, value: &[u8]) -> Option<Millis> {
         Some(trigger.occurred_at)
     } else {
         let profile = CustomerProfile::decode(wire::datum(value, ids.customer_profile).ok()?).ok()?;
-        Some(profile.updated_at)
+        Some(profile.last_seen)
     }
 }
 

@@ -495,7 +495,8 @@ pub struct CustomerProfile<'a> {
     pub first_seen: i64,
     /// Newest event. Unit: ms since 1970-01-01T00:00:00Z.
     pub last_seen: i64,
-    /// Arrival of the last event applied. Unit: ms since 1970-01-01T00:00:00Z.
+    /// Deprecated, and the same as last_seen: when a profile was written is the time of its record. Unit:
+    /// ms since 1970-01-01T00:00:00Z.
     pub updated_at: i64,
     /// Identifiers, by type and value. Personal data: identifier.
     pub identifiers: Vec<ProfileIdentifier<'a>>,

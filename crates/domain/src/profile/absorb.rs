@@ -19,7 +19,6 @@ impl Profile {
         self.events = self.events.saturating_add(other.events);
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
-        self.updated_at = self.updated_at.max(other.updated_at);
         for known in &other.traits {
             self.take_trait(&known.name, known.value.as_deref(), known.at, &known.source);
         }

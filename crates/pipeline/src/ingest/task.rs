@@ -198,12 +198,25 @@ impl IngestTask {
         }
     }
 
-    /// When a record arrived: the field of its source, else the log's clock; never before the one before it, and not
-    /// after `latest`: since arrivals never go back, one record from the year 9999 would stop the clock for good.
-    fn arrival_of(&self, source: usize, record: &Record<'_>, json: Option<&[u8]>, latest: Millis) -> Millis {
+    /// When a record arrived, by itself: the field of its source, else the log's clock; not after `latest`: since the clock
+    /// never goes back, one record from the year 9999 would stop it for good.
+    fn stated_arrival(
+        &self,
+        source: usize,
+        record: &Record<'_>,
+        json: Option<&[u8]>,
+        latest: Millis,
+    ) -> Millis {
         let field = self.sources[source].spec.arrival.as_ref();
         let stated = field.zip(json).and_then(|(path, json)| path.read(json));
-        self.times.clamp(source, record.partition, stated.unwrap_or(record.append_time).min(latest))
+        stated.unwrap_or(record.append_time).min(latest)
+    }
+
+    /// When a record arrived for the clock: never before the one before it. What is made of the record has the time that
+    /// it states itself, so that a profile does not depend on what came before.
+    fn arrival_of(&self, source: usize, record: &Record<'_>, json: Option<&[u8]>, latest: Millis) -> Millis {
+        let stated = self.stated_arrival(source, record, json, latest);
+        self.times.clamp(source, record.partition, stated)
     }
 
     /// The latest moment that a record can have arrived at, as far as anybody here knows. The clock of a step is read
@@ -252,7 +265,9 @@ impl IngestTask {
         step: &mut Step<IngestEffect>,
     ) -> Result<(), Unreadable> {
         let read = self.read(at, record, text)?;
-        let arrival = self.arrival_of(at, record, read.json(record, text), self.latest(step.now, record));
+        let latest = self.latest(step.now, record);
+        let stated = self.stated_arrival(at, record, read.json(record, text), latest);
+        let arrival = self.times.clamp(at, record.partition, stated);
         self.times.seen(at, record.partition, arrival);
         self.tick(arrival, step);
         let source = &self.sources[at];
@@ -260,7 +275,7 @@ impl IngestTask {
             value: record.value,
             partition: i32::try_from(record.partition).unwrap_or(i32::MAX),
             offset: i64::try_from(record.offset.0).unwrap_or(i64::MAX),
-            arrival,
+            arrival: stated,
         };
         let Step { now, outbox, effects } = step;
         let mut route = Route {

@@ -142,7 +142,7 @@ pub(super) fn encode_profile(key: NodeKey, profile: &Profile, out: &mut Vec<u8>)
         events: signed(profile.events),
         first_seen: profile.first_seen,
         last_seen: profile.last_seen,
-        updated_at: profile.updated_at,
+        updated_at: profile.last_seen,
         identifiers: Vec::new(),
         traits: Vec::new(),
         consents: Vec::new(),
@@ -276,7 +276,6 @@ pub(super) fn decode_profile(bytes: &[u8]) -> Result<(NodeKey, Profile), DecodeE
     profile.events = unsigned(record.events);
     profile.first_seen = record.first_seen;
     profile.last_seen = record.last_seen;
-    profile.updated_at = record.updated_at;
     profile.cart_closed_at = record.cart_closed_at;
     Ok((NodeKey(record.profile_id), profile))
 }

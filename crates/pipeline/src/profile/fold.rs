@@ -102,18 +102,19 @@ impl Shared {
         before
     }
 
-    /// What campaigns make of an event that was just applied; `before` is what [`score`](Self::score) returned.
+    /// What campaigns make of an event that arrived then and was just applied; `before` is what [`score`](Self::score) returned.
     pub fn react(
         &self,
         event: &Event<'_>,
         (profile, before): (&Profile, &Scores),
         ledger: &Ledger,
+        arrived_at: Millis,
     ) -> Reaction {
         let score_before = |name: &str| {
             let place = self.models.iter().position(|model| model.name() == name)?;
             before.get(place).copied().flatten()
         };
-        let earliest = event.received_at.saturating_add(self.settings.timer_grace);
+        let earliest = arrived_at.saturating_add(self.settings.timer_grace);
         let mut reaction = Reaction::default();
         for (place, campaign) in self.campaigns.iter().enumerate() {
             let ended = ledger.timers.iter().filter(|timer| campaign.ends(event, timer));

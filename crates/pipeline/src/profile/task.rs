@@ -213,7 +213,8 @@ impl ProfileTask {
         let event = convert::event(canonical);
         let smallest = event.identifiers.first().map(|first| first.node).filter(|first| first.key == key);
         let own = smallest.ok_or_else(|| unreadable(WHAT, &"its key is not that of its first identifier"))?;
-        let hand = Hand { headers: record.headers, at: event.received_at, datum };
+        let at = if self.shared.settings.event_clock { step.now } else { event.received_at };
+        let hand = Hand { headers: record.headers, at, datum };
         let seen = Observation { event: &event, own, is_arrival: true, routed: false, stamp: None };
         self.observe(own, seen, hand, step)
     }
@@ -234,7 +235,7 @@ impl ProfileTask {
         let nothing = Ledger::default();
         let ledger = self.nodes.get(&key)?.and_then(StoredNode::ledger).unwrap_or(&nothing);
         let Some(customer) = self.customers.get(&key)? else { return Ok(()) };
-        let reaction = shared.react(event, (&customer.profile, &before), ledger);
+        let reaction = shared.react(event, (&customer.profile, &before), ledger, hand.at);
         if reaction.is_empty() {
             return Ok(());
         }
