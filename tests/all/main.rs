@@ -16,6 +16,7 @@ mod operating;
 mod otlp;
 #[cfg(test)]
 mod shop;
+#[cfg(test)]
 mod shuffled;
 #[cfg(test)]
 mod support;
