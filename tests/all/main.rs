@@ -11,6 +11,8 @@ mod directions;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod known;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod otlp;

@@ -141,7 +141,7 @@ fn customers_and_profiles_are_the_same_in_any_order_over_any_number_of_partition
         for half in runs.chunks(runs.len().div_ceil(2)) {
             let reference = &reference;
             scope.spawn(move || {
-                half.iter().for_each(|(seed, partitions)| check_shuffle(*seed, partitions, reference))
+                half.iter().for_each(|(seed, partitions)| check_shuffle(*seed, partitions, reference));
             });
         }
     });

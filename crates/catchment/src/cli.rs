@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    ContractsCommand, DlqCommand, HealthArgs, LagArgs, LoadArgs, OffsetsCommand, ReadArgs, RunArgs,
-    TopicsCommand,
+    ContractsCommand, DlqCommand, HealthArgs, IdentityCommand, LagArgs, LoadArgs, OffsetsCommand, ReadArgs,
+    RunArgs, TopicsCommand,
 };
 use crate::config::{LogFormat, LogLevel};
 
@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// The output holds personal data: profiles, events and dead letters are shown as they are. Do not leave it where it
     /// lives longer than the topic, or where more people can read it.
     Read(ReadArgs),
+    /// Show who an identifier belongs to, and why
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// Send files of events to the raw topics, to try a deployment or to fill one
     Load(LoadArgs),
     /// Show how far each role is behind its input

@@ -4,6 +4,7 @@ mod config;
 mod contracts;
 mod dlq;
 mod health;
+mod identity;
 mod lag;
 mod load;
 mod offsets;
@@ -15,6 +16,7 @@ mod topics;
 pub(crate) use contracts::ContractsCommand;
 pub(crate) use dlq::DlqCommand;
 pub(crate) use health::HealthArgs;
+pub(crate) use identity::IdentityCommand;
 pub(crate) use lag::LagArgs;
 pub(crate) use load::LoadArgs;
 pub(crate) use offsets::OffsetsCommand;
@@ -53,6 +55,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Dlq(command) => dlq::run(&mut Out::stdout(), &command),
         Command::Lag(args) => lag::run(&mut Out::stdout(), &args),
         Command::Health(args) => health::run(&args),
+        Command::Identity(command) => identity::run(&mut Out::stdout(), &command),
         Command::Read(args) => read::run(&mut Out::stdout(), &args),
         Command::Load(args) => load::run(&mut Out::stdout(), &args),
         Command::Bench(args) => crate::bench::run(&args),

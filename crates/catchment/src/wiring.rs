@@ -4,7 +4,7 @@ use crate::config::{self, Config, ConfigErrors, Document};
 use crate::definitions::Definitions;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
-use catchment_domain::identity::Rules;
+use catchment_domain::identity::{Limits, Rules};
 use catchment_pipeline::ingest::{Format, Mapping, SourceSpec, Tombstone};
 use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
 use catchment_pipeline::topology::{Clash, Shape, Topology};
@@ -95,6 +95,18 @@ fn source(source: &config::Source) -> anyhow::Result<SourceSpec> {
     })
 }
 
+/// What the configuration says of identity.
+fn identity_rules(identity: &config::Identity) -> Rules {
+    let limits = &identity.limits;
+    let of_type = [limits.user_id, limits.crm_id, limits.email, limits.phone, limits.anonymous_id];
+    Rules {
+        limits: Limits { of_type: of_type.map(usize::from), members: usize::from(limits.members) },
+        route: identity.shared_devices == config::SharedDevices::Route,
+        retry_after: identity.retry_after.millis(),
+        ..Rules::default()
+    }
+}
+
 /// What all profile tasks share.
 ///
 /// # Errors
@@ -119,7 +131,7 @@ pub(crate) fn profile(
         inbox: topology.inbox,
         merges: topology.merges,
         partitions: u32::from(config.partitions),
-        identity: Rules::default(),
+        identity: identity_rules(&config.identity),
         schemas,
         state_format: StateFormat(u8::try_from(config.state.format)?),
         dedup_key: secret.derived(DEDUP_PURPOSE),

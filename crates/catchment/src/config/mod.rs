@@ -28,8 +28,9 @@ pub(crate) use fault::nearest;
 pub use fault::{ConfigError, ConfigErrors};
 pub use reference::markdown;
 pub use settings::{
-    Admin, Batch, Clock, Commit, Config, Dedup, Format, Identity, Kafka, Lanes, Log, LogFormat, LogLevel,
-    Mapping, Profiles, Publish, Registry, Source, State, Timers, Tombstone, Topics, Traces,
+    Admin, Batch, Clock, Commit, Config, Dedup, Format, Identity, IdentityLimits, Kafka, Lanes, Log,
+    LogFormat, LogLevel, Mapping, Profiles, Publish, Registry, SharedDevices, Source, State, Timers,
+    Tombstone, Topics, Traces,
 };
 pub use units::{NotAQuantity, Size, Span};
 

@@ -47,6 +47,14 @@ choices! {
         "ignore" => Ignore,
     }
 
+    /// What becomes of an event that knows only a device which several customers use.
+    SharedDevices {
+        /// It counts for the customer who was seen with the device last.
+        "route" => Route,
+        /// It counts for the customer who had the device first, as any of her devices.
+        "first" => First,
+    }
+
     /// When a changed profile is published.
     Publish {
         /// Once a step, with the last state: a customer with many events costs one record a batch.
@@ -173,7 +181,7 @@ sections! {
         /// a customer's state lives.
         partitions: u16 = 8 => Kind::Integer { least: 1, most: 1024 },
         /// Who an event is about.
-        identity: Identity = Identity { secret_file: None } => Kind::Section(Identity::KEYS),
+        identity: Identity = Identity::default() => Kind::Section(Identity::KEYS),
         /// Where events come from.
         sources: Vec<Source> => Kind::Sections(Source::KEYS),
         /// How much a step takes at once: the larger, the fewer transactions and the longer a step.
@@ -218,6 +226,30 @@ sections! {
         /// partition count: with another secret every customer is a new one. Demo and sandbox use a published
         /// secret where the key is absent.
         secret_file: Option<PathBuf> = None => Kind::File,
+        /// The most identifiers that a customer may have. What would join more than that stays apart, and is recorded on
+        /// `customer.merges`.
+        limits: IdentityLimits = IdentityLimits::default() => Kind::Section(IdentityLimits::KEYS),
+        /// After so long, identifiers that were kept apart are tried again when an event names both.
+        retry_after: Span = Span::hours(24) => Kind::Span { least: Span::of_millis(60_000), most: Span::hours(365 * 24) },
+        /// What becomes of an event that knows only a device which several customers use.
+        shared_devices: SharedDevices = SharedDevices::Route => Kind::Choice(SharedDevices::WORDS),
+    }
+
+    /// How large a customer may become. A person has one account and a few addresses; what joins hundreds is a shared device,
+    /// or a value that means nothing.
+    IdentityLimits {
+        /// Ids of users.
+        user_id: u16 = 1 => Kind::Integer { least: 1, most: 1_000 },
+        /// Ids of contacts in a CRM.
+        crm_id: u16 = 1 => Kind::Integer { least: 1, most: 1_000 },
+        /// E-mail addresses.
+        email: u16 = 5 => Kind::Integer { least: 1, most: 1_000 },
+        /// Telephone numbers.
+        phone: u16 = 5 => Kind::Integer { least: 1, most: 1_000 },
+        /// Devices.
+        anonymous_id: u16 = 5 => Kind::Integer { least: 1, most: 1_000 },
+        /// All of them together.
+        members: u16 = 100 => Kind::Integer { least: 2, most: 100 },
     }
 
     /// Where events come from: a topic, and how its records are to be read.
@@ -371,6 +403,23 @@ sections! {
         endpoint: Option<String> = None => Kind::Text(&URL),
         /// Of the steps that no traced record is part of, one in so many is traced; 0: none.
         one_in: u32 = 0 => Kind::Integer { least: 0, most: 1_000_000_000 },
+    }
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity {
+            secret_file: None,
+            limits: IdentityLimits::default(),
+            retry_after: Span::hours(24),
+            shared_devices: SharedDevices::Route,
+        }
+    }
+}
+
+impl Default for IdentityLimits {
+    fn default() -> Self {
+        IdentityLimits { user_id: 1, crm_id: 1, email: 5, phone: 5, anonymous_id: 5, members: 100 }
     }
 }
 
