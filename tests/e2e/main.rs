@@ -9,6 +9,7 @@ mod deployment;
 mod failover;
 mod gate;
 mod groups;
+mod identity;
 mod load;
 mod network;
 mod outcome;

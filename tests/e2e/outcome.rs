@@ -215,7 +215,8 @@ fn last_by_key(text: &str) -> BTreeMap<String, Value> {
         last.insert(key, line);
     }
     let value = |line: &str| serde_json::from_str::<Value>(line).unwrap()["value"].take();
-    last.into_iter().map(|(key, line)| (key.to_owned(), value(line))).collect()
+    let all = last.into_iter().map(|(key, line)| (key.to_owned(), value(line)));
+    all.filter(|(_, value)| !value.is_null()).collect()
 }
 
 fn shortened(topic: &str, mut differ: Vec<String>) -> Vec<String> {

@@ -77,8 +77,8 @@ pub(crate) struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Appends a record, with the line of the file that it came from, if it did. Nothing is appended for a record of
-    /// ours without a value: a tombstone, or a watermark among the events.
+    /// Appends a record, with the line of the file that it came from, if it did; the value of a tombstone is `null`. Nothing
+    /// is appended for a watermark among the events.
     ///
     /// # Errors
     /// A value that is not what its topic says.
@@ -111,7 +111,12 @@ fn ours(
     line: Option<u64>,
     out: &mut String,
 ) -> anyhow::Result<bool> {
-    let Some(value) = &record.value else { return Ok(false) };
+    let Some(value) = &record.value else {
+        if record.key.is_some() {
+            out.push_str("null");
+        }
+        return Ok(record.key.is_some());
+    };
     let (_, datum) = wire::split(value)?;
     let start = out.len();
     renderer.render(datum, out)?;
