@@ -71,14 +71,18 @@ impl Process {
 
     /// Sum of a metric over the labels that contain all these texts; 0 if there is none.
     pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let Some((_, body)) = self.get("/metrics") else { return 0.0 };
-        let lines = body.lines().filter(|line| {
-            let rest = line.strip_prefix(name);
-            rest.is_some_and(|rest| {
-                rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label))
-            })
-        });
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        sum_of(&self.page(), name, |of| labels.iter().all(|label| of.contains(label)))
+    }
+
+    /// The page of metrics; empty if it can't be had.
+    fn page(&self) -> String {
+        self.get("/metrics").map(|(_, body)| body).unwrap_or_default()
+    }
+
+    /// How far it is behind what has come in, in offsets. The inbox is left out: what its tasks say there of the time, once
+    /// a second, is always on its way.
+    pub(crate) fn lag(&self) -> f64 {
+        sum_of(&self.page(), "kafka_consumergroup_lag", |labels| !labels.contains("customer.inbox"))
     }
 
     /// Memory of it that is in RAM, in KiB.
@@ -128,4 +132,13 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sum of a metric of a page, over the series whose labels are wanted.
+fn sum_of(page: &str, name: &str, wanted: impl Fn(&str) -> bool) -> f64 {
+    let lines = page.lines().filter(|line| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && wanted(rest))
+    });
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }

@@ -105,9 +105,8 @@ pub(crate) fn comes_out_as(deployment: &Deployment, sandbox: &Path) {
 /// Waits until a role has processed all that is there.
 #[track_caller]
 pub(crate) fn drained(process: &Process) {
-    let lag = |process: &Process| process.metric("kafka_consumergroup_lag", &[]);
     process.ready();
-    until(|| (lag(process) == 0.0).then_some(()), || format!("lag {}\n{}", lag(process), process.text()));
+    until(|| (process.lag() == 0.0).then_some(()), || format!("lag {}\n{}", process.lag(), process.text()));
 }
 
 #[test]

@@ -174,7 +174,8 @@ impl<'a> Workers<'a> {
         let owned = |topic| self.running.iter().flat_map(|worker| owned(worker, topic)).collect::<Vec<_>>();
         let open = || {
             let ready = self.running.iter().filter(|worker| ready(worker)).count();
-            let [lag, timers] = ["kafka_consumergroup_lag", "catchment_timers_pending"].map(sum);
+            let timers = sum("catchment_timers_pending");
+            let lag = self.running.iter().map(Process::lag).sum::<f64>();
             (ready, lag, timers, TOPICS.map(|topic| sorted(owned(topic))))
         };
         let all = || (0..u64::from(PARTITIONS)).collect::<Vec<_>>();
