@@ -212,7 +212,7 @@ fn topics_are_created_once_and_what_is_wrong_is_named() {
     shop.admin.create(&[wrong]).unwrap();
     fs::write(shop.directory.path().join("secret"), "08".repeat(32)).unwrap();
     let expected = [
-        "partitions: topics of one key disagree about partitions: 2 in customer.unattributed, ",
+        "partitions: topics of one key disagree about partitions: 2 in customer.inbox, ",
         "; 3 in customer.events\n",
         "customer.events: must have 2 partitions, has 3\n",
         "customer.events: message.timestamp.type must be LogAppendTime, is CreateTime\n  kafka-configs ",

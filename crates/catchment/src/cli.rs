@@ -149,7 +149,7 @@ fn rfc3339(text: &str) -> Result<String, String> {
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Try it", &["demo", "sandbox"]),
     ("Check it", &["config", "contracts", "topics"]),
-    ("Run it", &["run", "lag", "read", "load", "dlq", "offsets", "health", "bench"]),
+    ("Run it", &["run", "lag", "read", "identity", "load", "dlq", "offsets", "health", "bench"]),
     ("Set up", &["completions"]),
 ];
 

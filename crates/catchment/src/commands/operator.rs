@@ -31,7 +31,7 @@ impl Role {
                 }
                 inputs
             }
-            Role::Profile => vec![topics::CUSTOMER_EVENTS],
+            Role::Profile => vec![topics::CUSTOMER_EVENTS, topics::CUSTOMER_INBOX],
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The roles on the embedded log, in one thread: the wiring that production does over Kafka.
 
 use super::feed::{Feed, Input};
-use super::report::{Report, Stage};
+use super::report::{Report, Sizes, Stage};
 use crate::config::Config;
 use crate::definitions::Definitions;
 use crate::effects::{self, IngestCounts};
@@ -112,6 +112,9 @@ impl Engine {
             self.catch_up()?;
         }
         self.report.profiles = self.profile.tasks().map(|task| task.customers().len() as u64).sum();
+        let profiles = super::output::read_topic(self, self.topology.profiles)?;
+        let sizes = profiles.iter().filter_map(|record| record.value.as_ref().map(Vec::len));
+        self.report.profile_bytes = Sizes::of(sizes.collect());
         self.report.timers_pending = self.profile.tasks().map(|task| task.pending_timers() as u64).sum();
         self.report.elapsed += start.elapsed();
         Ok(())

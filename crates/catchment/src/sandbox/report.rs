@@ -52,6 +52,8 @@ pub(crate) struct Report {
     pub(crate) refused: BTreeMap<&'static str, u64>,
     /// Profiles at the end.
     pub(crate) profiles: u64,
+    /// Bytes of the records of profiles: of half of them at most, of all but a hundredth, of the largest.
+    pub(crate) profile_bytes: Sizes,
     /// Scores computed.
     pub(crate) predictions: u64,
     /// Triggers published.
@@ -68,6 +70,23 @@ pub(crate) struct Report {
     pub(crate) elapsed: Duration,
 }
 
+/// Sizes in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Sizes {
+    median: usize,
+    p99: usize,
+    largest: usize,
+}
+
+impl Sizes {
+    /// Of records of these sizes; 0 if there is none.
+    pub(crate) fn of(mut sizes: Vec<usize>) -> Self {
+        sizes.sort_unstable();
+        let at = |part: usize| sizes.get(sizes.len().saturating_sub(1) * part / 100).copied().unwrap_or(0);
+        Sizes { median: at(50), p99: at(99), largest: at(100) }
+    }
+}
+
 /// The numbers as one JSON object.
 #[derive(Serialize)]
 struct Json<'a, D> {
@@ -81,6 +100,7 @@ struct Json<'a, D> {
     merged: u64,
     refused: &'a BTreeMap<&'static str, u64>,
     profiles: u64,
+    profile_bytes: Sizes,
     predictions: u64,
     triggers: u64,
     decisions: &'a BTreeMap<&'static str, u64>,
@@ -117,6 +137,7 @@ impl Report {
             merged: self.merged,
             refused: &self.refused,
             profiles: self.profiles,
+            profile_bytes: self.profile_bytes,
             predictions: self.predictions,
             triggers: self.triggers,
             decisions: &self.decisions,

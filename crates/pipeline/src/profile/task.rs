@@ -417,14 +417,18 @@ impl Task for ProfileTask {
             let datum = datum.map_err(|error| unreadable("customer profile", &error))?;
             return self.customers.restore(key, datum);
         }
-        if let Some(known) = self.nodes.get(&key)?.and_then(StoredNode::ledger) {
-            for timer in &known.timers {
+        // Most wait for nothing, and need not be read for that.
+        let waiting = |form: Option<&[u8]>| {
+            form.filter(|form| StoredNode::may_wait(form)).map(StoredNode::decode).transpose()
+        };
+        if let Some(known) = waiting(self.nodes.form(&key))? {
+            for timer in known.ledger().into_iter().flat_map(|ledger| &ledger.timers) {
                 self.timers.cancel(timer.due, key, token(timer));
             }
         }
         self.nodes.restore(key, record.value)?;
-        if let Some(known) = self.nodes.get(&key)?.and_then(StoredNode::ledger) {
-            for timer in &known.timers {
+        if let Some(known) = waiting(record.value)? {
+            for timer in known.ledger().into_iter().flat_map(|ledger| &ledger.timers) {
                 self.timers.set(timer.due, key, token(timer));
             }
         }

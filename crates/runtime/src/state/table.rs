@@ -192,6 +192,12 @@ impl<K: Copy + Eq + Hash, V: Stored> Table<K, V> {
         self.map.get(key).and_then(copied).transpose()
     }
 
+    /// The committed stored form of a key: nothing is decoded.
+    #[must_use]
+    pub fn form(&self, key: &K) -> Option<&[u8]> {
+        self.map.get(key).and_then(Entry::before)
+    }
+
     /// True if the key has a value.
     #[must_use]
     pub fn contains(&self, key: &K) -> bool {

@@ -85,6 +85,11 @@ impl StoredNode {
         }
     }
 
+    /// False if nothing waits for its time in a stored form, and nothing was sent: then its first two lists are empty.
+    pub(in super::super) fn may_wait(form: &[u8]) -> bool {
+        form.get(1..3) != Some(&[0, 0])
+    }
+
     /// True if there is nothing to be stored of it.
     pub(in super::super) fn is_nothing(&self, key: NodeKey, known: Option<&PublicCustomer>) -> bool {
         if self.route.is_some() {
@@ -162,6 +167,11 @@ impl Stored for StoredNode {
         let record = NodeState::decode(&datum).map_err(|error| unreadable(&error))?;
         let (kind, standing, route) = convert::state(&record).map_err(|error| unreadable(&error))?;
         Ok(StoredNode { kind, standing, route })
+    }
+
+    /// What tells versions apart. The rest is read when somebody speaks to the node.
+    fn check(bytes: &[u8]) -> Result<(), Unreadable> {
+        VERSIONS.split(bytes).map(drop)
     }
 }
 
