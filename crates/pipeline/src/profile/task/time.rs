@@ -8,8 +8,9 @@ use catchment_contracts::{CustomerEvent, ReadUpTo, Watermark, headers, watermark
 use catchment_domain::Millis;
 use catchment_runtime::{Headers, Partition, Record, Step, Unreadable, Watermarks};
 
-/// Shortest time between two watermarks that are passed on by the wall clock.
-const PASS_EVERY: Millis = 1_000;
+/// Shortest time between two watermarks that are passed on by the wall clock: each goes to all partitions, whose tasks commit
+/// that they read it. A wait ends so much later at most.
+const PASS_EVERY: Millis = 5_000;
 
 /// How far the input is read.
 #[derive(Debug)]
