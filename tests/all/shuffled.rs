@@ -130,10 +130,48 @@ fn check_facts(profiles: &BTreeMap<String, Value>, run: &str) {
     assert_eq!(facts["crm"]["distinct_contacts"], contacts, "{run}");
 }
 
+/// Every product, but for where its newest statement stood in its file.
+fn products(directory: &Path) -> BTreeMap<String, Value> {
+    let records = records(directory, "catalog.items").into_iter();
+    records
+        .map(|mut record| {
+            record["value"]["source_offset"].take();
+            (record["key"].as_str().unwrap().to_owned(), record["value"].take())
+        })
+        .collect()
+}
+
+/// Holds the last price and stock of every variant, and what was withdrawn when, against the products of a run.
+fn check_products(products: &BTreeMap<String, Value>, run: &str) {
+    let (facts, moment) = (expected(), |value: &Value| value.as_str().map(str::to_owned));
+    let known = facts["catalog"]["skus"].as_object().unwrap();
+    let mut found = BTreeMap::new();
+    for variant in products.values().flat_map(|product| product["variants"].as_array().unwrap()) {
+        assert_eq!(variant["currency"], "USD", "{run}");
+        let cents = |price: &Value| price.as_f64().map(|price| (price * 100.0).round());
+        let sku = variant["sku"].as_str().unwrap();
+        let fact = known.get(sku).unwrap_or_else(|| panic!("{run}: {sku} is not known"));
+        assert_eq!(variant["price"].as_f64(), cents(&fact["price"]), "{run}: price of {sku}");
+        assert_eq!(variant["stock"], fact["stock"], "{run}: stock of {sku}");
+        assert_eq!(moment(&variant["updated_at"]), moment(&fact["updated_at"]), "{run}: {sku}");
+        found.insert(sku, ());
+    }
+    assert!(found.keys().copied().eq(known.keys().map(String::as_str)), "{run}: not all variants are there");
+    let withdrawn: BTreeMap<String, Value> = products
+        .iter()
+        .filter(|(_, product)| product["withdrawn"] == true)
+        .map(|(id, product)| (id.clone(), product["withdrawn_at"].clone()))
+        .collect();
+    assert_eq!(serde_json::to_value(withdrawn).unwrap(), facts["catalog"]["withdrawn"], "{run}");
+}
+
 #[test]
 fn customers_and_profiles_are_the_same_in_any_order_over_any_number_of_partitions() {
-    check_facts(&profiles(sandbox_over(&shop().join("data"), &[], None).path()), "the given order");
-    let reference = profiles(sandbox_over(input(None).path(), &[], None).path());
+    let given = sandbox_over(&shop().join("data"), &[], None);
+    check_facts(&profiles(given.path()), "the given order");
+    check_products(&products(given.path()), "the given order");
+    let reference = sandbox_over(input(None).path(), &[], None);
+    let reference = (profiles(reference.path()), products(reference.path()));
     // Each with its own files, so that they can run side by side.
     let runs = (1..=SHUFFLES).flat_map(|seed| PARTITIONS.map(|partitions| (seed, partitions)));
     let runs: Vec<(u64, &str)> = runs.collect();
@@ -147,12 +185,19 @@ fn customers_and_profiles_are_the_same_in_any_order_over_any_number_of_partition
     });
 }
 
-fn check_shuffle(seed: u64, partitions: &str, reference: &BTreeMap<String, Value>) {
+fn check_shuffle(
+    seed: u64,
+    partitions: &str,
+    (reference, items): &(BTreeMap<String, Value>, BTreeMap<String, Value>),
+) {
     let run = format!("shuffle {seed} over {partitions} partitions");
     let input = input(Some(seed));
     let output = sandbox_over(input.path(), &[("CATCHMENT__PARTITIONS", partitions)], None);
     let again = profiles(output.path());
     check_facts(&again, &run);
+    let products = products(output.path());
+    check_products(&products, &run);
+    assert_eq!(&products, items, "{run}");
     assert!(again.keys().eq(reference.keys()), "{run}: other profile ids");
     for (id, profile) in &again {
         let known = &reference[id];

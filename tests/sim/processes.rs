@@ -4,6 +4,7 @@ use crate::faults::{Control, SimLane};
 use crate::scheduler::Sim;
 use catchment::lanes::{Reaction, Role, Seats, keep, place, react};
 use catchment::observe::lane::Restart;
+use catchment_pipeline::catalog::CatalogTask;
 use catchment_pipeline::ingest::IngestTask;
 use catchment_pipeline::profile::ProfileTask;
 use catchment_runtime::{
@@ -57,6 +58,13 @@ pub(crate) trait Inspect: Task {
 impl Inspect for IngestTask {
     fn finish(&mut self, until: i64) {
         IngestTask::finish(self, until);
+    }
+}
+
+impl Inspect for CatalogTask {
+    fn holds(&self) -> Vec<String> {
+        let products = self.products().sorted().unwrap();
+        products.into_iter().map(|(_, product)| format!("{:?}", product.0)).collect()
     }
 }
 

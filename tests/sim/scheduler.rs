@@ -38,6 +38,7 @@ const DEPTH: usize = 2;
 pub(crate) enum RoleName {
     Ingest,
     Profile,
+    Catalog,
 }
 
 impl RoleName {
@@ -45,12 +46,13 @@ impl RoleName {
         match self {
             RoleName::Ingest => "ingest",
             RoleName::Profile => "profile",
+            RoleName::Catalog => "catalog",
         }
     }
 }
 
 /// The roles, in the order of the groups.
-const ROLES: [RoleName; 2] = [RoleName::Ingest, RoleName::Profile];
+const ROLES: [RoleName; 3] = [RoleName::Ingest, RoleName::Profile, RoleName::Catalog];
 
 /// What a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +83,7 @@ struct State {
     said_again: u32,
     /// How often everything was cleaned and dealt out anew, once all was done.
     shaken: u32,
-    groups: [Group; 2],
+    groups: [Group; 3],
     processes: Vec<Process>,
     lives: u64,
     /// Which life took a partition number last.
@@ -97,7 +99,7 @@ pub(crate) struct Sim {
     pub(crate) log: EmbeddedLog,
     installation: Rc<Installation>,
     /// Topics that each role reads.
-    topics: [Vec<TopicId>; 2],
+    topics: [Vec<TopicId>; 3],
     slots: Vec<Slot>,
     zombies: RefCell<Vec<Box<dyn Actor>>>,
     state: RefCell<State>,
@@ -167,7 +169,7 @@ impl Sim {
         });
         Sim {
             log: EmbeddedLog::new(topology.table.clone()),
-            topics: [ingest_topics, profile_topics],
+            topics: [ingest_topics, profile_topics, vec![installation.catalog().topic()]],
             slots: slots.collect(),
             zombies: RefCell::default(),
             state: RefCell::new(State {
@@ -178,7 +180,7 @@ impl Sim {
                 end_of_input: None,
                 said_again: 0,
                 shaken: 0,
-                groups: [Group::new(shape.raw_partitions), Group::new(shape.partitions)],
+                groups: [shape.raw_partitions, shape.partitions, shape.partitions].map(Group::new),
                 processes: vec![Process::Down; shape.processes],
                 lives: 0,
                 holders: BTreeMap::new(),
@@ -209,15 +211,16 @@ impl Sim {
 
     // ---- what lanes ask ----
 
-    /// The place of a task for its snapshot, on the disk of its process; `None` where the role has no state, and in worlds
-    /// without snapshots.
+    /// The place of a task for its snapshot, on the disk of its process; `None` but for profile, and in worlds without
+    /// snapshots.
     pub(crate) fn snapshot(
         &self,
         control: &Control,
         number: u32,
         changelogs: Vec<TopicPartition>,
     ) -> Option<Box<dyn Snapshot>> {
-        if changelogs.is_empty() || self.shape.rates.mark == 0 {
+        let is_profile = self.slots[control.lane].role == RoleName::Profile;
+        if !is_profile || self.shape.rates.mark == 0 {
             return None;
         }
         let process = self.slots[control.lane].process;
@@ -416,7 +419,7 @@ impl Sim {
         // own. Ingest writes to all of them: it must hold something.
         let inbox = self.installation.topology.inbox;
         let allowed = match role {
-            RoleName::Profile => {
+            RoleName::Profile | RoleName::Catalog => {
                 let mut own = outbox.records().iter().filter(|record| record.topic != inbox);
                 own.all(|record| holds(record.partition)) && offsets.iter().all(|(at, _)| holds(at.partition))
             }
@@ -514,6 +517,7 @@ impl Sim {
         match role {
             RoleName::Ingest => Box::new(Worker::new(self.installation.ingest().unwrap(), control)),
             RoleName::Profile => Box::new(Worker::new(self.installation.profile(), control)),
+            RoleName::Catalog => Box::new(Worker::new(self.installation.catalog(), control)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use catchment_pipeline::catalog::CatalogEffect;
 use catchment_pipeline::ingest::{IngestEffect, SourceIndex};
 use catchment_pipeline::profile::ProfileEffect;
 
@@ -61,6 +62,12 @@ fn count_ingest(sources: &[String], effect: IngestEffect, count: u64) {
 }
 
 /// Adds an effect of profile to the metrics. All but duplicates and decisions come once a step.
+pub(crate) fn count_catalog(effect: CatalogEffect) {
+    metrics::counter!(names::CATALOG_STATEMENTS).increment(effect.statements);
+    metrics::counter!(names::CATALOG_PUBLISHED).increment(effect.published);
+}
+
+/// Adds an effect of profile to the metrics.
 pub(crate) fn count_profile(effect: &ProfileEffect) {
     match effect {
         ProfileEffect::Did(tally) => {

@@ -15,7 +15,7 @@ use crate::definitions::Definitions;
 use crate::wiring;
 
 pub use crate::run::react::{Reaction, react};
-pub use crate::run::roles::{Ingest, Profile, Role};
+pub use crate::run::roles::{Catalog, Ingest, Profile, Role};
 pub use crate::run::seats::{Seats, keep, place};
 
 /// What the lanes of an installation without a schema registry are made with.
@@ -71,6 +71,13 @@ impl Installation {
         let schemas = (SchemaIds::builtin(), Arc::new(BuiltinSchemas) as Arc<_>);
         let sources = wiring::sources(&self.config)?;
         Ok(Ingest::new(Arc::clone(&self.topology), sources, KeySecret::PUBLISHED, schemas, clock))
+    }
+
+    /// The role `catalog`, for one lane.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        let event_clock = self.config.clock == Clock::Event;
+        Catalog::new(&self.topology, wiring::catalog(&self.topology, SchemaIds::builtin(), event_clock))
     }
 
     /// The role `profile`, for one lane.

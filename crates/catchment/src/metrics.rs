@@ -99,6 +99,10 @@ metrics! {
         "Events that had been seen before and were left out.";
     UNATTRIBUTED = "catchment_unattributed_total", Kind::Counter, ["source"],
         "Events without a usable identifier.";
+    CATALOG_STATEMENTS = "catchment_catalog_statements_total", Kind::Counter, [],
+        "What was said of products, taken by `catalog`.";
+    CATALOG_PUBLISHED = "catchment_catalog_items_published_total", Kind::Counter, [],
+        "Products written to `catalog.items`: those that a statement changed.";
     INBOX_MESSAGES = "catchment_inbox_messages_total", Kind::Counter, ["kind"],
         "Messages that nodes sent to each other.";
     MERGES = "catchment_merges_total", Kind::Counter, [],

@@ -34,7 +34,7 @@ use crate::preflight::PreflightError;
 use crate::stop::Stop;
 use crate::{connect, logging, observe, preflight, wiring};
 use lane::Worker;
-use roles::{Ingest, Profile, Role};
+use roles::{Catalog, Ingest, Profile, Role};
 use snapshots::{Cache, SnapshotMetrics};
 use watch::Watched;
 use world::{Answer, wait_for};
@@ -234,6 +234,14 @@ fn start(plan: &Arc<Plan>, roles: &[RoleName], parts: Parts) -> anyhow::Result<V
         let shared = Arc::new(shared);
         for index in 0..config.lanes.profile {
             let role = Profile::new(&topology, Arc::clone(&shared));
+            groups.extend((index == 0).then(|| watched(plan, &role)));
+            lanes.push(spawn(role, plan, index)?);
+        }
+    }
+    if wanted(RoleName::Catalog) && (!roles.is_empty() || RoleName::Catalog.has_work(config)) {
+        let settings = wiring::catalog(&topology, schemas, event_clock);
+        for index in 0..config.lanes.catalog {
+            let role = Catalog::new(&topology, settings);
             groups.extend((index == 0).then(|| watched(plan, &role)));
             lanes.push(spawn(role, plan, index)?);
         }

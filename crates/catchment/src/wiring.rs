@@ -5,6 +5,7 @@ use crate::definitions::Definitions;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_domain::identity::{Limits, Rules};
+use catchment_pipeline::catalog::CatalogSettings;
 use catchment_pipeline::ingest::{Format, Mapping, SourceSpec, Tombstone};
 use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
 use catchment_pipeline::topology::{Clash, Shape, Topology};
@@ -93,6 +94,11 @@ fn source(source: &config::Source) -> anyhow::Result<SourceSpec> {
         },
         default_currency: source.default_currency.clone(),
     })
+}
+
+/// What all catalog tasks work by.
+pub(crate) fn catalog(topology: &Topology, schemas: SchemaIds, event_clock: bool) -> CatalogSettings {
+    CatalogSettings { items: topology.catalog_items, schemas, event_clock }
 }
 
 /// What the configuration says of identity.

@@ -176,7 +176,7 @@ contract!(
 );
 contract!(
     /// A product with its variants, as the shop has it.
-    CATALOG_ITEM_SNAPSHOT, 3, "catalog_item_snapshot" v 1, Source, Some(topics::CATALOG_ITEMS_RAW),
+    CATALOG_ITEM_SNAPSHOT, 3, "catalog_item_snapshot" v 2, Source, Some(topics::CATALOG_ITEMS_RAW),
     &[json_form!("catalog")]
 );
 contract!(
@@ -184,8 +184,8 @@ contract!(
     CUSTOMER_EVENT, 4, "customer_event" v 1, Canonical, Some(topics::CUSTOMER_EVENTS), &[]
 );
 contract!(
-    /// A product with its variants, normalised.
-    CATALOG_ITEM, 5, "catalog_item" v 1, Canonical, Some(topics::CATALOG_ITEMS), &[]
+    /// A product with its variants, joined from all that was said of it. What is said is written in the same form.
+    CATALOG_ITEM, 5, "catalog_item" v 2, Output, Some(topics::CATALOG_ITEMS), &[]
 );
 contract!(
     /// The unified profile of a customer.

@@ -28,17 +28,23 @@ pub const CAMPAIGN_TRIGGERS: &str = "campaign.triggers";
 pub const CAMPAIGN_DECISIONS: &str = "campaign.decisions";
 /// Which send an order is put down to.
 pub const CAMPAIGN_ATTRIBUTIONS: &str = "campaign.attributions";
-/// Normalised products.
+/// What was said of products, normalised, statement by statement.
+pub const CATALOG_UPDATES: &str = "catalog.updates";
+/// Products, each as the newest statements about it say.
 pub const CATALOG_ITEMS: &str = "catalog.items";
 /// Who is interested in which product.
 pub const CATALOG_INTEREST: &str = "catalog.interest";
 
 /// The roles that run on Kafka today.
-pub const ROLES: [&str; 2] = [INGEST, PROFILE];
+pub const ROLES: [&str; 3] = [INGEST, PROFILE, CATALOG];
+/// Those that refuse records: each has dead letters of its own. What `catalog` reads, `ingest` has checked.
+pub const REFUSING_ROLES: [&str; 2] = [INGEST, PROFILE];
 /// Raw records to events, by source.
 pub const INGEST: &str = "ingest";
 /// Events to profiles and decisions, by customer.
 pub const PROFILE: &str = "profile";
+/// Statements about products to products, by product.
+pub const CATALOG: &str = "catalog";
 
 const DLQ_PREFIX: &str = "dlq.";
 
@@ -218,7 +224,7 @@ pub enum Party {
     Ingest,
     /// The role `profile`.
     Profile,
-    /// The role `catalog`, which is not built yet.
+    /// The role `catalog`.
     Catalog,
     /// Who runs `topics`, `dlq`, `lag` and `offsets`.
     Operator,
@@ -234,7 +240,7 @@ impl Party {
             Self::Upstream => "upstream",
             Self::Ingest => INGEST,
             Self::Profile => PROFILE,
-            Self::Catalog => "catalog",
+            Self::Catalog => CATALOG,
             Self::Operator => "operator",
             Self::Public => "public",
         }
@@ -343,7 +349,7 @@ const fn dead_letters(name: &'static str, writers: &'static [Party]) -> TopicSpe
 }
 
 /// All topics and families of topics. What is named whole stands before the family that it would fall into.
-pub static TABLE: [TopicSpec; 21] = {
+pub static TABLE: [TopicSpec; 22] = {
     use KeyKind as Key;
     use Partitions::{Configured, One};
     use Party::{Catalog, Ingest, Operator, Profile, Public};
@@ -368,12 +374,13 @@ pub static TABLE: [TopicSpec; 21] = {
         by_node(CAMPAIGN_TRIGGERS, MONTH, &[Public]),
         by_node(CAMPAIGN_DECISIONS, MONTH, &[Public]),
         by_node(CAMPAIGN_ATTRIBUTIONS, MONTH, &[Public]),
+        impersonal(ours(CATALOG_UPDATES, Key::ProductId, Configured, WEEK, (&[Ingest], &[Catalog]))),
         impersonal(ours(
             CATALOG_ITEMS,
             Key::ProductId,
             Configured,
             COMPACT,
-            (&[Ingest], &[Catalog, Profile, Public]),
+            (&[Catalog], &[Catalog, Profile, Public]),
         )),
         ours(CATALOG_INTEREST, Key::ProductId, Configured, COMPACT, (&[Profile], &[Catalog])),
         dead_letters("dlq.ingest", &[Ingest, Operator]),
@@ -385,7 +392,7 @@ pub static TABLE: [TopicSpec; 21] = {
             Key::Setting,
             One,
             COMPACT,
-            (&[Operator], &[Ingest, Profile, Operator]),
+            (&[Operator], &[Ingest, Profile, Catalog, Operator]),
         )),
         // Kept longer than the dead letters that it speaks of, or a letter could rise again before it goes.
         impersonal(ours(

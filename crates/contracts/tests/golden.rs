@@ -12,9 +12,11 @@ use std::fs;
 use std::path::Path;
 
 use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::writer::datum::GenericDatumWriter;
 use catchment_contracts::{
     CampaignDecision, CampaignTrigger, CatalogItem, CustomerEvent, CustomerMerge, CustomerProfile,
-    InboxMessage, NodeState, Watermark, catalogue, render,
+    InboxMessage, NodeState, Watermark, catalogue, released, render,
 };
 
 fn frozen(file: &str, now: &str) -> String {
@@ -67,10 +69,27 @@ fn records_are_read_and_written_as_ever() {
     check!(NodeState, "node_state", "v2", common::node_state());
     check!(CampaignTrigger, "campaign_trigger", common::campaign_trigger());
     check!(CampaignDecision, "campaign_decision", common::campaign_decision());
-    check!(CatalogItem, "catalog_item", common::catalog_item());
+    check!(CatalogItem, "catalog_item", "v2", common::catalog_item());
     check!(Watermark, "watermark", common::watermark());
     check!(InboxMessage, "inbox_message", common::inbox_message());
     check!(CustomerMerge, "customer_merge", common::customer_merge());
+}
+
+/// What the first version wrote of a product is an item without what came later, and its variants are as long as they were.
+#[test]
+fn the_first_version_of_a_product_is_read_by_its_own_schema() {
+    let released = released::ALL[0].schema("catalog_item").unwrap();
+    let [old, new] = [released, catalogue::CATALOG_ITEM.schema].map(|text| Schema::parse_str(text).unwrap());
+    let datum = from_hex(&frozen("catalog_item.v1.hex", ""));
+    let reader = GenericDatumReader::builder(&old).build().unwrap();
+    let value = reader.read_value(&mut datum.as_slice()).unwrap().resolve(&new).unwrap();
+    let bytes = GenericDatumWriter::builder(&new).build().unwrap().write_value_to_vec(value).unwrap();
+    let mut expected = common::catalog_item();
+    (expected.listed_at, expected.withdrawn_at) = (None, None);
+    for variant in &mut expected.variants {
+        (variant.colour, variant.currency, variant.availability) = (None, None, None);
+    }
+    assert_eq!(CatalogItem::decode(&bytes).unwrap(), expected);
 }
 
 /// What the first version wrote is a beginning of the second, whose new fields are all as if they were empty.

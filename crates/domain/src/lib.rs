@@ -4,6 +4,7 @@
 //! value, so that the same input gives the same result on a laptop, in a simulation and in production.
 
 pub mod campaign;
+pub mod catalog;
 pub mod event;
 pub mod features;
 pub mod id;

@@ -3,8 +3,8 @@
 /// The most that an amount may be, in minor units: 9 × 10¹⁵, which a JSON reader with doubles still reads exactly.
 pub const MAX_MINOR: i64 = 9_000_000_000_000_000;
 
-/// A currency of ISO 4217.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A currency of ISO 4217. Ordered by code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Currency {
     code: [u8; 3],
     decimals: u32,

@@ -2,6 +2,7 @@
 //!
 //! No I/O here either, so that sandbox, simulation and Kafka run the very same code.
 
+pub mod catalog;
 pub mod ingest;
 pub mod profile;
 pub mod topology;

@@ -65,7 +65,7 @@ impl Clash {
             // Dead letters have the name of their source, or of the topic that several sources share.
             let is_shared = shape.sources.iter().filter(|(_, other)| other == topic).count() > 1;
             let taken = |role: &&&str| *role == name || (*role == topic && is_shared);
-            if let Some(role) = topics::ROLES.iter().find(taken) {
+            if let Some(role) = topics::REFUSING_ROLES.iter().find(taken) {
                 let (name, topic, other) =
                     ((*name).to_owned(), topics::dlq(role), format!("the role `{role}`"));
                 return Some(Clash::DeadLetters { source_index, name, topic, other });
@@ -103,6 +103,8 @@ pub struct Topology {
     pub merges: TopicId,
     /// `customer.unattributed`.
     pub unattributed: TopicId,
+    /// `catalog.updates`.
+    pub catalog_updates: TopicId,
     /// `catalog.items`.
     pub catalog_items: TopicId,
     /// `customer.profiles`.
@@ -160,6 +162,7 @@ impl Topology {
         let inbox = keyed(topics::CUSTOMER_INBOX);
         let merges = keyed(topics::CUSTOMER_MERGES);
         let unattributed = keyed(topics::CUSTOMER_UNATTRIBUTED);
+        let catalog_updates = keyed(topics::CATALOG_UPDATES);
         let catalog_items = keyed(topics::CATALOG_ITEMS);
         let profiles = keyed(topics::CUSTOMER_PROFILES);
         let profile_state = keyed(&topics::profile_state(shape.app));
@@ -176,6 +179,7 @@ impl Topology {
             inbox,
             merges,
             unattributed,
+            catalog_updates,
             catalog_items,
             profiles,
             profile_state,

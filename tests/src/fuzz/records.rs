@@ -21,7 +21,7 @@ const HOT: [&str; 9] = [
     "node_state.v2",
     "campaign_trigger.v1",
     "campaign_decision.v1",
-    "catalog_item.v1",
+    "catalog_item.v2",
     "watermark.v1",
     "inbox_message.v1",
     "customer_merge.v1",

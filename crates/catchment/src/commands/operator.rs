@@ -5,18 +5,25 @@ use std::time::SystemTime;
 use catchment_contracts::topics;
 
 use super::run::Role;
-use crate::config::Config;
+use crate::config::{Config, Mapping, Source};
 
 impl Role {
     /// All roles.
-    pub(super) const ALL: [Role; 2] = [Role::Ingest, Role::Profile];
+    pub(super) const ALL: [Role; 3] = [Role::Ingest, Role::Profile, Role::Catalog];
 
     /// The word for it, in groups, topics and headers.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Role::Ingest => topics::INGEST,
             Role::Profile => topics::PROFILE,
+            Role::Catalog => topics::CATALOG,
         }
+    }
+
+    /// Whether a configuration has work for it.
+    pub(crate) fn has_work(self, config: &Config) -> bool {
+        let catalog = |source: &Source| source.mapping == Mapping::Catalog;
+        self != Role::Catalog || config.sources.iter().any(catalog)
     }
 
     /// The topics that it reads under its group, each once.
@@ -32,6 +39,7 @@ impl Role {
                 inputs
             }
             Role::Profile => vec![topics::CUSTOMER_EVENTS, topics::CUSTOMER_INBOX],
+            Role::Catalog => vec![topics::CATALOG_UPDATES],
         }
     }
 }

@@ -24,4 +24,6 @@ pub(crate) enum Role {
     Ingest,
     /// Events to profiles and decisions, by customer
     Profile,
+    /// What is said of products to products, by product
+    Catalog,
 }

@@ -201,7 +201,7 @@ sections! {
         /// absent, which is the pod's in Kubernetes.
         instance: Option<String> = None => Kind::Text(&INSTANCE),
         /// How many lanes a process runs of each role. A lane is a thread with its own place in the consumer group.
-        lanes: Lanes = Lanes { ingest: 1, profile: 1 } => Kind::Section(Lanes::KEYS),
+        lanes: Lanes = Lanes { ingest: 1, profile: 1, catalog: 1 } => Kind::Section(Lanes::KEYS),
         /// How often a lane commits.
         commit: Commit = Commit { min_interval: Span::of_millis(10) } => Kind::Section(Commit::KEYS),
         /// Which Kafka `run` works on, and how it is spoken to.
@@ -331,6 +331,8 @@ sections! {
         ingest: u16 = 1 => Kind::Integer { least: 1, most: 64 },
         /// Of `profile`. More than partitions are idle.
         profile: u16 = 1 => Kind::Integer { least: 1, most: 64 },
+        /// Of `catalog`, where a source has the catalog. More than partitions are idle.
+        catalog: u16 = 1 => Kind::Integer { least: 1, most: 64 },
     }
 
     /// How often a lane commits.

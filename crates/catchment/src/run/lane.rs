@@ -28,6 +28,9 @@ use crate::{connect, observe};
 /// How often a lane asks where its inputs end.
 const TAILS: Duration = Duration::from_secs(1);
 
+/// From when on it is said that the ends of the inputs are not known.
+const LONG_UNKNOWN: Duration = Duration::from_secs(10);
+
 /// How often a held partition is tried again whose task was not ready.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -354,11 +357,12 @@ impl<R: Role> Worker<R> {
             Ok(tails) => tails,
             // Not known now. Steps go on: one broker that does not answer must not keep the others waiting.
             Err(LaneError::Log(LogError::Retry { reason })) => {
-                tracing::debug!("the ends of the inputs are not known: {reason}");
+                seated.schedule.unknown_ends(&reason);
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
+        seated.schedule.ends.reset();
         self.observer.tails(&tails);
         if self.plan.config.clock == Clock::Wall {
             let Seated { lane, numbers, .. } = seated;
@@ -438,6 +442,8 @@ struct Schedule {
     retry: Every,
     recommit: Every,
     mark: Every,
+    /// Since when it is not known where the inputs end.
+    ends: Backoff,
 }
 
 impl Schedule {
@@ -448,6 +454,19 @@ impl Schedule {
             retry: Every::new(RETRY),
             recommit: Every::new(RECOMMIT),
             mark: Every::new(config.state.snapshot_interval.as_duration()),
+            ends: Backoff::new(TAILS, TAILS),
+        }
+    }
+
+    /// It was asked where the inputs end, and nobody could say. For a while that is nothing; then the lag that is told is
+    /// an old one, and timers wait for partitions that have nothing to read.
+    fn unknown_ends(&mut self, reason: &str) {
+        self.ends.next_wait();
+        let seconds = self.ends.lasted().as_secs();
+        if self.ends.lasted() < LONG_UNKNOWN {
+            tracing::debug!("the ends of the inputs are not known: {reason}");
+        } else if self.ends.is_worth_saying() {
+            tracing::warn!(seconds, "the ends of the inputs are not known, nor the lag: {reason}");
         }
     }
 }

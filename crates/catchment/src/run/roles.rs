@@ -6,6 +6,7 @@ use std::sync::Arc;
 use catchment_contracts::schemas::Schemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
+use catchment_pipeline::catalog::{CatalogEffect, CatalogSettings, CatalogTask};
 use catchment_pipeline::ingest::{Clock, IngestEffect, IngestSettings, IngestTask, SourceSpec};
 use catchment_pipeline::profile::{ProfileEffect, ProfileTask, Shared};
 use catchment_pipeline::topology::Topology;
@@ -201,5 +202,55 @@ impl Role for Profile {
         size.dedup_entries += task.dedup().len();
         size.dedup_evicted += task.dedup().evicted_early();
         size.bytes += task.memory();
+    }
+}
+
+/// What is said of products to products.
+#[derive(Debug)]
+pub struct Catalog {
+    updates: TopicId,
+    settings: CatalogSettings,
+}
+
+impl Catalog {
+    /// `settings` are those of all its tasks.
+    pub fn new(topology: &Topology, settings: CatalogSettings) -> Self {
+        Catalog { updates: topology.catalog_updates, settings }
+    }
+}
+
+impl Role for Catalog {
+    type Task = CatalogTask;
+
+    const NAME: &'static str = "catalog";
+
+    const HAS_STATE: bool = true;
+
+    fn topic(&self) -> TopicId {
+        self.updates
+    }
+
+    fn followed(&self) -> Vec<TopicId> {
+        Vec::new()
+    }
+
+    fn bystander(&self) -> TopicId {
+        self.settings.items
+    }
+
+    fn order(&self) -> Order {
+        Order::Offset
+    }
+
+    fn task(&self, number: Partition, _inputs: &[TopicPartition]) -> anyhow::Result<CatalogTask> {
+        Ok(CatalogTask::new(number, self.settings))
+    }
+
+    fn effect(&mut self, effect: CatalogEffect) {
+        effects::count_catalog(effect);
+    }
+
+    fn measure(task: &CatalogTask, size: &mut StateSize) {
+        size.bytes += task.products().memory();
     }
 }

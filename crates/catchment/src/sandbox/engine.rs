@@ -14,6 +14,7 @@ use catchment_contracts::schemas::BuiltinSchemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::time::format_rfc3339;
 use catchment_domain::{KeySecret, Millis};
+use catchment_pipeline::catalog::CatalogTask;
 use catchment_pipeline::ingest::{Clock, Format, IngestEffect, IngestSettings, IngestTask};
 use catchment_pipeline::profile::{ProfileEffect, ProfileTask};
 use catchment_pipeline::topology::Topology;
@@ -33,13 +34,14 @@ pub(crate) type Progress<'a> = &'a mut dyn FnMut(u64);
 /// Where each record of a raw topic came from: source and line, by offset.
 type Origins = HashMap<TopicId, Vec<(usize, u64)>>;
 
-/// Ingest and profile over one embedded log.
+/// All roles over one embedded log.
 pub(crate) struct Engine {
     topology: Topology,
     log: EmbeddedLog,
     sources: Vec<String>,
     ingest: Lane<EmbeddedLane, IngestTask>,
     profile: Lane<EmbeddedLane, ProfileTask>,
+    catalog: Lane<EmbeddedLane, CatalogTask>,
     origins: Origins,
     counts: IngestCounts,
     report: Report,
@@ -61,11 +63,12 @@ impl Engine {
         // A dead letter holds its record whole, with headers about it, however large a line of a file is.
         let log = EmbeddedLog::with_record_limit(topology.table.clone(), 2 * LineLimits::HARD_LIMIT);
         let profile = profile_lane(config, &topology, &log, definitions, &secret)?;
+        let catalog = catalog_lane(config, &topology, &log)?;
         let ingest = ingest_lane(config, &topology, &log, secret)?;
         let sources: Vec<String> = config.sources.iter().map(|source| source.name.clone()).collect();
         let counts = IngestCounts::new(sources.clone());
         let (origins, report) = (Origins::new(), Report::default());
-        Ok(Engine { topology, log, sources, ingest, profile, origins, counts, report, span: None })
+        Ok(Engine { topology, log, sources, ingest, profile, catalog, origins, counts, report, span: None })
     }
 
     /// Takes the whole input, or as much as comes before a request to stop.
@@ -112,6 +115,7 @@ impl Engine {
             self.catch_up()?;
         }
         self.report.profiles = self.profile.tasks().map(|task| task.customers().len() as u64).sum();
+        self.report.catalog_items = self.catalog.tasks().map(|task| task.products().len() as u64).sum();
         let profiles = super::output::read_topic(self, self.topology.profiles)?;
         let sizes = profiles.iter().filter_map(|record| record.value.as_ref().map(Vec::len));
         self.report.profile_bytes = Sizes::of(sizes.collect());
@@ -140,15 +144,15 @@ impl Engine {
         Ok(fed)
     }
 
-    /// Steps both roles until nothing is left to read.
+    /// Steps all roles until nothing is left to read.
     fn catch_up(&mut self) -> anyhow::Result<()> {
         while self.step()? {}
         Ok(())
     }
 
-    /// One step of each role; false if neither had anything to do.
+    /// One step of each role; false if none had anything to do.
     fn step(&mut self) -> anyhow::Result<bool> {
-        let Engine { ingest, profile, report, sources, origins, topology, counts, .. } = self;
+        let Engine { ingest, profile, catalog, report, sources, origins, topology, counts, .. } = self;
         let start = Instant::now();
         let ingest = ingest.step(None, &mut |effect| {
             counts.add(effect);
@@ -158,13 +162,17 @@ impl Engine {
         let between = Instant::now();
         let profile = profile
             .step(None, &mut |effect| note_profile(report, sources, &topology.raw, origins, effect))?;
+        let after = Instant::now();
+        let catalog = catalog.step(None, &mut effects::count_catalog)?;
         record_step(report, Stage::Ingest, between - start, &ingest);
-        record_step(report, Stage::Profile, between.elapsed(), &profile);
+        record_step(report, Stage::Profile, after - between, &profile);
+        record_step(report, Stage::Catalog, after.elapsed(), &catalog);
         // In a sandbox nobody comes to look after a partition while the others go on.
-        if let Some(held) = self.ingest.held().chain(self.profile.held()).next() {
+        let mut held = self.ingest.held().chain(self.profile.held()).chain(self.catalog.held());
+        if let Some(held) = held.next() {
             anyhow::bail!("{}", held.describe(&topology.table));
         }
-        Ok(!ingest.is_idle() || !profile.is_idle())
+        Ok(!ingest.is_idle() || !profile.is_idle() || !catalog.is_idle())
     }
 
     /// What came of it so far.
@@ -214,8 +222,8 @@ fn record_step(report: &mut Report, stage: Stage, time: std::time::Duration, ste
         return;
     }
     *report.stages.entry(stage).or_default() += time;
-    let role = if stage == Stage::Ingest { "ingest" } else { "profile" };
-    metrics::histogram!(names::STEP_SECONDS, "role" => role, "phase" => "all").record(time.as_secs_f64());
+    metrics::histogram!(names::STEP_SECONDS, "role" => stage.as_str(), "phase" => "all")
+        .record(time.as_secs_f64());
 }
 
 fn ingest_lane(
@@ -275,12 +283,31 @@ fn profile_lane(
     Ok(lane)
 }
 
+fn catalog_lane(
+    config: &Config,
+    topology: &Topology,
+    log: &EmbeddedLog,
+) -> anyhow::Result<Lane<EmbeddedLane, CatalogTask>> {
+    let limits = wiring::limits(config)?;
+    let settings = wiring::catalog(topology, SchemaIds::builtin(), true);
+    let partitions = u32::from(config.partitions);
+    let tasks = (0..partitions).map(|partition| CatalogTask::new(partition, settings)).collect();
+    let topic = topology.catalog_updates;
+    let inputs: Vec<TopicPartition> =
+        (0..partitions).map(|partition| TopicPartition { topic, partition }).collect();
+    let lane = log.lane(&format!("{}.catalog", config.app), &format!("{}.catalog.0", config.app), &inputs)?;
+    let task_of = |at: TopicPartition| usize::try_from(at.partition).ok();
+    let mut lane = Lane::new(lane, tasks, task_of, LaneConfig { limits, order: Order::Arrival })?;
+    lane.restore()?;
+    Ok(lane)
+}
+
 /// What the report says beyond the metrics.
 fn note_ingest(report: &mut Report, effect: IngestEffect) {
     match effect {
         IngestEffect::Routed { .. } => {}
         IngestEffect::Unattributed { .. } => report.unattributed += 1,
-        IngestEffect::Item { .. } => report.catalog_items += 1,
+        IngestEffect::Item { .. } => report.catalog_statements += 1,
         IngestEffect::DeadLettered { code, .. } => {
             *report.dead_letters.entry(code.as_str()).or_default() += 1;
         }

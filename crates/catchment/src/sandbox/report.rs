@@ -15,14 +15,17 @@ pub(crate) enum Stage {
     Ingest,
     /// Deduplicate, fold, score, decide.
     Profile,
+    /// Join what is said of products.
+    Catalog,
 }
 
 impl Stage {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Stage::Read => "read",
             Stage::Ingest => "ingest",
             Stage::Profile => "profile",
+            Stage::Catalog => "catalog",
         }
     }
 }
@@ -42,7 +45,9 @@ pub(crate) struct Report {
     pub(crate) skipped: u64,
     /// Records whose amounts were left out, because nobody lists their currency.
     pub(crate) amounts_dropped: u64,
-    /// Products written.
+    /// What was said of products.
+    pub(crate) catalog_statements: u64,
+    /// Products at the end.
     pub(crate) catalog_items: u64,
     /// Events applied to profiles.
     pub(crate) applied: u64,
@@ -96,6 +101,7 @@ struct Json<'a, D> {
     unattributed: u64,
     skipped: u64,
     amounts_dropped: u64,
+    catalog_statements: u64,
     catalog_items: u64,
     merged: u64,
     refused: &'a BTreeMap<&'static str, u64>,
@@ -133,6 +139,7 @@ impl Report {
             unattributed: self.unattributed,
             skipped: self.skipped,
             amounts_dropped: self.amounts_dropped,
+            catalog_statements: self.catalog_statements,
             catalog_items: self.catalog_items,
             merged: self.merged,
             refused: &self.refused,
@@ -166,7 +173,7 @@ impl Report {
         if self.amounts_dropped > 0 {
             line("amounts", self.amounts_dropped, "left out: ISO 4217 does not list their currency");
         }
-        line("catalog", self.catalog_items, "products");
+        line("catalog", self.catalog_items, &format!("products from {} statements", self.catalog_statements));
         line("profiles", self.profiles, &format!("from {} distinct events", self.applied));
         line("merged", self.merged, "customers that turned out to be another");
         for (limit, count) in &self.refused {

@@ -4,6 +4,7 @@ use super::names::Names;
 use super::trouble::{fatal, of_partition, retry};
 use catchment_runtime::{LogError, Millis, NextOffset, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::Duration;
 
@@ -65,10 +66,23 @@ fn request<C: ConsumerContext, A>(
     let list = consumer.offsets_for_times(list, timeout).map_err(|error| retry("offsets", &error))?;
     let mut answers = Vec::with_capacity(of.len());
     for (at, element) in of.iter().zip(list.elements()) {
-        element.error().map_err(|error| of_partition(*at, "offset", &error))?;
+        if let Err(error) = element.error() {
+            // librdkafka answers out of what it last knew of the leaders. A client that fetches finds out when they
+            // change, but one that only asks would hear that there is no leader for the 15 minutes that it believes it.
+            if knows_no_leader(&error) {
+                learn(consumer, element.topic());
+            }
+            return Err(of_partition(*at, "offset", &error));
+        }
         answers.push(answer(at, element.offset())?);
     }
     Ok(answers)
+}
+
+/// The client has no leader for a partition, or an old one.
+fn knows_no_leader(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
+    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition))
 }
 
 /// How long a client may take to learn where a topic is.

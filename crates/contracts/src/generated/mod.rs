@@ -18,7 +18,7 @@ pub use campaign_trigger::{Address, CampaignTrigger, Channel, TriggerConsent, Tr
 mod campaign_decision;
 pub use campaign_decision::{CampaignDecision, Outcome};
 mod catalog_item;
-pub use catalog_item::{CatalogItem, Variant};
+pub use catalog_item::{Availability, CatalogItem, Variant};
 mod watermark;
 pub use watermark::{ReadUpTo, Watermark};
 mod inbox_message;

@@ -4,13 +4,13 @@
 #![allow(dead_code)]
 
 use catchment_contracts::{
-    AbsorbMessage, Address, Affinity, AskMessage, CampaignDecision, CampaignTrigger, CartItem, CatalogItem,
-    Channel, Consent, ConsentStatement, ConsentStatus, CustomerEvent, CustomerMerge, CustomerProfile, Day,
-    EventCount, EventType, Evidence, Forgotten, Freshness, Identifier, IdentifierType, InboxMessage, Limit,
-    LineItem, LinkMessage, Member, MergeKind, NoMessage, NodeRef, NodeState, ObserveMessage, Order, OrderSum,
-    OrderTotal, Outcome, PointMessage, Prediction, ProfileIdentifier, ReadUpTo, RecentProduct, Route, Sent,
-    SharedDevice, SurveyAnswer, SurveyResponse, Timer, Trait, TraitChange, Tried, TriggerConsent,
-    TriggerItem, Variant, Waiting, Watermark,
+    AbsorbMessage, Address, Affinity, AskMessage, Availability, CampaignDecision, CampaignTrigger, CartItem,
+    CatalogItem, Channel, Consent, ConsentStatement, ConsentStatus, CustomerEvent, CustomerMerge,
+    CustomerProfile, Day, EventCount, EventType, Evidence, Forgotten, Freshness, Identifier, IdentifierType,
+    InboxMessage, Limit, LineItem, LinkMessage, Member, MergeKind, NoMessage, NodeRef, NodeState,
+    ObserveMessage, Order, OrderSum, OrderTotal, Outcome, PointMessage, Prediction, ProfileIdentifier,
+    ReadUpTo, RecentProduct, Route, Sent, SharedDevice, SurveyAnswer, SurveyResponse, Timer, Trait,
+    TraitChange, Tried, TriggerConsent, TriggerItem, Variant, Waiting, Watermark,
 };
 
 /// 2026-03-05T09:00:00Z.
@@ -331,9 +331,23 @@ pub(crate) fn catalog_item() -> CatalogItem<'static> {
                 price: Some(11_995),
                 stock: Some(24),
                 updated_at: AT,
+                colour: Some("blue"),
+                currency: Some("USD"),
+                availability: Some(Availability::Backorder),
             },
-            Variant { sku: "run-aero-41", size: None, price: None, stock: None, updated_at: AT },
+            Variant {
+                sku: "run-aero-41",
+                size: None,
+                price: None,
+                stock: None,
+                updated_at: AT,
+                colour: None,
+                currency: None,
+                availability: None,
+            },
         ],
+        listed_at: Some(AT),
+        withdrawn_at: Some(AT - 5),
     }
 }
 

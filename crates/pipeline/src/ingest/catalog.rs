@@ -3,11 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::check::Errors;
+use super::check::{Errors, MAX_ID_BYTES, describe};
 use super::json::{Json, shape};
 use super::map::{Job, Mapped, Sink, Verdict, open};
-use catchment_contracts::dead_letter::FieldError;
-use catchment_contracts::{CatalogItem, Variant};
+use catchment_contracts::dead_letter::{ErrorCode, FieldError};
+use catchment_contracts::{Availability, CatalogItem, Variant};
 use catchment_domain::money::Currency;
 use catchment_domain::time::Millis;
 use std::borrow::Cow;
@@ -26,16 +26,20 @@ shape!(Snapshot {
 shape!(SnapshotVariant {
     sku = "sku",
     size = "size",
+    colour = "colour",
     price = "price",
     stock = "stock",
+    availability = "availability",
     updated_at = "updated_at",
 });
 
 struct Read<'a> {
     sku: Cow<'a, str>,
     size: Option<Cow<'a, str>>,
+    colour: Option<Cow<'a, str>>,
     price: Option<i64>,
     stock: Option<i64>,
+    availability: Option<Availability>,
     updated_at: Option<Millis>,
 }
 
@@ -45,6 +49,7 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
     let snapshot: Snapshot<'_> = open(job.text)?;
     let mut errors = Errors::default();
     let product_id = errors.required_text("product_id", snapshot.product_id);
+    let product_id = errors.at_most("product_id", MAX_ID_BYTES, product_id);
     let withdrawn = errors.boolean("deleted", snapshot.deleted).unwrap_or(false);
     let title = errors.text("title", snapshot.title);
     let brand = errors.text("brand", snapshot.brand);
@@ -72,13 +77,18 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
         withdrawn,
         updated_at,
         received_at: arrival,
+        listed_at: Some(updated_at).filter(|_| !withdrawn),
+        withdrawn_at: Some(updated_at).filter(|_| withdrawn),
         variants: list
             .iter()
             .map(|variant| Variant {
                 sku: &variant.sku,
                 size: variant.size.as_deref(),
+                colour: variant.colour.as_deref(),
                 price: of(variant),
+                currency: of(variant).and(currency.as_ref()).map(Currency::code),
                 stock: variant.stock,
+                availability: variant.availability,
                 updated_at: variant.updated_at.unwrap_or(updated_at).min(arrival),
             })
             .collect(),
@@ -102,15 +112,34 @@ fn variants<'a>(
         let found = errors.required_object::<SnapshotVariant<'_>>(format_args!("variants[{i}]"), element);
         let Some(variant) = found else { continue };
         let sku = errors.required_text(at("sku"), variant.sku);
+        let sku = errors.at_most(at("sku"), MAX_ID_BYTES, sku);
         let size = errors.usable_scalar(at("size"), variant.size);
+        let colour = errors.usable(at("colour"), variant.colour);
         let price = errors.amount(at("price"), job.amount(variant.price), decimals);
         let stock = errors.count(at("stock"), variant.stock);
+        let availability = availability(errors, at("availability"), variant.availability);
         let updated_at = errors.time(at("updated_at"), variant.updated_at);
         if let Some(sku) = sku {
-            list.push(Read { sku, size, price, stock, updated_at });
+            list.push(Read { sku, size, colour, price, stock, availability, updated_at });
         }
     }
     list
+}
+
+/// The shop's word for whether a variant can be bought, if it has one.
+fn availability(errors: &mut Errors, field: Place, json: Json<'_>) -> Option<Availability> {
+    let word = errors.text(&field, json)?;
+    let known = match &*word {
+        "in_stock" => Some(Availability::InStock),
+        "out_of_stock" => Some(Availability::OutOfStock),
+        "backorder" => Some(Availability::Backorder),
+        _ => None,
+    };
+    if known.is_none() {
+        let expected = "in_stock, out_of_stock or backorder";
+        errors.push(ErrorCode::OutOfRange, field, expected, &describe(json));
+    }
+    known
 }
 
 /// Path of a field of a variant, written only if somebody complains about it.

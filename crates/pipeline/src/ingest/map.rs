@@ -30,7 +30,7 @@ pub struct RawRecord<'a> {
 pub enum Mapped<'m> {
     /// For `customer.events`, or `customer.unattributed` if it has no identifier.
     Event(&'m CustomerEvent<'m>),
-    /// For `catalog.items`.
+    /// For `catalog.updates`.
     Item(&'m CatalogItem<'m>),
 }
 

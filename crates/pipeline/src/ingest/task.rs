@@ -101,7 +101,7 @@ pub struct IngestTask {
 impl IngestTask {
     /// A task by these settings. `table` must hold the topics of all sources of `settings.inputs`, a dead-letter topic
     /// `dlq.<source>` for each of them, `dlq.<topic>` for topics that several sources share, and `customer.events`
-    /// with `customer.unattributed`, or `catalog.items`, as their mappings need it.
+    /// with `customer.unattributed`, or `catalog.updates`, as their mappings need it.
     ///
     /// # Errors
     /// [`SettingsError`] says what is missing.
@@ -425,6 +425,6 @@ fn outputs_of(sources: &[Source], table: &TopicTable) -> Result<Outputs, Setting
     Ok(Outputs {
         events: find(customers.or(events), topics::CUSTOMER_EVENTS)?,
         unattributed: find(customers, topics::CUSTOMER_UNATTRIBUTED)?,
-        items: find(sources.iter().find(catalog), topics::CATALOG_ITEMS)?,
+        items: find(sources.iter().find(catalog), topics::CATALOG_UPDATES)?,
     })
 }

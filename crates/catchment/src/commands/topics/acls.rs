@@ -13,7 +13,7 @@ use crate::wiring;
 /// Prints the commands, party by party.
 pub(super) fn print<W: Write>(out: &mut Out<W>, config: &Config) -> anyhow::Result<()> {
     out.line("# Users are named APP-PARTY here; put in those that your cluster knows.")?;
-    for party in [Party::Ingest, Party::Profile, Party::Operator, Party::Public] {
+    for party in [Party::Ingest, Party::Profile, Party::Catalog, Party::Operator, Party::Public] {
         let title = match party {
             Party::Operator => "topics, dlq, lag, offsets, read",
             Party::Public => "each consumer of the results; it also needs Read on its own group",
@@ -46,6 +46,7 @@ fn lines(config: &Config, party: Party) -> anyhow::Result<Vec<String>> {
     let groups: &[&str] = match party {
         Party::Ingest => &[topics::INGEST],
         Party::Profile => &[topics::PROFILE],
+        Party::Catalog => &[topics::CATALOG],
         Party::Operator => &topics::ROLES,
         _ => &[],
     };
@@ -54,7 +55,7 @@ fn lines(config: &Config, party: Party) -> anyhow::Result<Vec<String>> {
         lines.push(command(&["Read", "Describe"], &resource));
     }
     let prefix = match party {
-        Party::Ingest | Party::Profile => Some(format!("{app}.{party}.")),
+        Party::Ingest | Party::Profile | Party::Catalog => Some(format!("{app}.{party}.")),
         Party::Operator => Some(connect::operator(app, "")),
         _ => None,
     };
@@ -125,7 +126,8 @@ mod tests {
         ));
         assert!(read.ends_with(" --topic contacts --topic shop.settings"), "{read}");
         let write = of("--operation Write --operation Describe --operation DescribeConfigs");
-        for topic in ["dlq.crm", "dlq.ingest", "customer.events", "catalog.items", "customer.unattributed"] {
+        for topic in ["dlq.crm", "dlq.ingest", "customer.events", "catalog.updates", "customer.unattributed"]
+        {
             assert!(write.contains(&format!(" --topic {topic}")), "{topic}: {write}");
         }
         assert!(!write.contains("contacts") && !write.contains("customer.profiles"), "{write}");

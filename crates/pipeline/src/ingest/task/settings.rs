@@ -78,7 +78,7 @@ pub enum IngestEffect {
         /// Its kind.
         kind: EventType,
     },
-    /// A product was written to `catalog.items`.
+    /// A product was written to `catalog.updates`.
     Item {
         /// Its source.
         source: SourceIndex,

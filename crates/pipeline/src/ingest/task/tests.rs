@@ -67,7 +67,7 @@ struct Raw<'a> {
 impl Bench {
     fn new(clock: Clock) -> Bench {
         let mut topics = TOPICS.to_vec();
-        topics.push(("catalog.items", 2));
+        topics.push(("catalog.updates", 2));
         let table = table(&topics);
         let inputs = [("behaviour", 0), ("behaviour", 1), ("crm", 0), ("catalog", 0)]
             .map(|(topic, partition)| TopicPartition { topic: table.find(topic).unwrap(), partition });
@@ -177,7 +177,7 @@ fn a_product_goes_to_the_catalog_by_its_id() {
     let value = r#"{"product_id":"run","variants":[{"sku":"a","price":1}],"currency":"DOGE"}"#;
     bench.step.now = 10;
     bench.process(Raw { topic: "catalog", value: Some(value), time: 9, ..Raw::default() });
-    let written = bench.written("catalog.items");
+    let written = bench.written("catalog.updates");
     assert_eq!(bench.step.outbox.key(written[0]), Some(&b"run"[..]));
     let (id, datum) = split(bench.step.outbox.value(written[0]).unwrap()).unwrap();
     assert_eq!(id, SchemaIds::builtin().catalog_item);
@@ -285,7 +285,7 @@ fn settings_that_cannot_work_are_refused() {
     let missing = |topic: &str, source: &str| {
         format!("topic {topic:?}, which source {source:?} needs, is not in the table of topics")
     };
-    assert_eq!(refused(sources(), &TOPICS), missing("catalog.items", "shop"));
+    assert_eq!(refused(sources(), &TOPICS), missing("catalog.updates", "shop"));
     assert_eq!(refused(sources(), &TOPICS[1..]), missing("behaviour", "web"));
     let without = |topic: &str| TOPICS.into_iter().filter(|(name, _)| *name != topic).collect::<Vec<_>>();
     assert_eq!(refused(sources(), &without("dlq.hubspot")), missing("dlq.hubspot", "hubspot"));
