@@ -4,7 +4,7 @@ use crate::seeds;
 use catchment_runtime::planted::{self, Bug};
 
 /// Seeds in which a bug must be found.
-const WITHIN: u64 = 200;
+const WITHIN: u64 = 600;
 
 /// Runs seeds with the bug until one fails. Says which, and by what.
 #[track_caller]

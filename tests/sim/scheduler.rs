@@ -54,6 +54,9 @@ impl RoleName {
 /// The roles, in the order of the groups.
 const ROLES: [RoleName; 3] = [RoleName::Ingest, RoleName::Profile, RoleName::Catalog];
 
+/// Those that most happens to.
+const BUSY: [RoleName; 2] = [RoleName::Ingest, RoleName::Profile];
+
 /// What a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Process {
@@ -157,15 +160,18 @@ impl Sim {
         let ingest_topics = [ingest.topic()].into_iter().chain(ingest.followed()).collect();
         let profile = installation.profile();
         let profile_topics = [profile.topic()].into_iter().chain(profile.followed()).collect();
-        let slots = (0..shape.processes).flat_map(|process| {
-            let lanes = ROLES.iter().flat_map(move |role| (0..shape.lanes).map(move |index| (*role, index)));
-            lanes.map(move |(role, index)| Slot {
-                role,
-                process,
-                index,
-                control: RefCell::default(),
-                actor: RefCell::default(),
-            })
+        let lanes = |roles: &'static [RoleName]| {
+            let places =
+                (0..shape.processes).flat_map(|process| roles.iter().map(move |role| (process, *role)));
+            places.flat_map(move |(process, role)| (0..shape.lanes).map(move |index| (process, role, index)))
+        };
+        // Those of the catalog stand last.
+        let slots = lanes(&BUSY).chain(lanes(&[RoleName::Catalog])).map(|(process, role, index)| Slot {
+            role,
+            process,
+            index,
+            control: RefCell::default(),
+            actor: RefCell::default(),
         });
         Sim {
             log: EmbeddedLog::new(topology.table.clone()),

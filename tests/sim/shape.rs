@@ -127,13 +127,13 @@ impl Rates {
             pause: rate(10, 30),
             zombie: rate(5, 25),
             rebalance: rate(10, 80),
-            expel: rate(10, 80),
+            expel: rate(20, 160),
             timeout: rate(10, 40),
             clean: rate(5, 30),
-            disk: rate(10, 80),
+            disk: rate(20, 120),
             mark: random.pick(&[0, 300, 700, 700]),
             back: random.pick(&[6, 60]),
-            tell: random.pick(&[4, 12]),
+            tell: random.pick(&[3, 8]),
         }
     }
 }

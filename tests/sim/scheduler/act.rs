@@ -1,6 +1,6 @@
 //! What can happen next.
 
-use super::{DEPTH, Process, ROLES, RoleName, Sim};
+use super::{BUSY, DEPTH, Process, ROLES, RoleName, Sim};
 use crate::disks::TOMBSTONES;
 use crate::faults::Control;
 use crate::group::LaneId;
@@ -28,6 +28,9 @@ enum Action {
     Disk,
     Tick,
 }
+
+/// How often, of a thousand times, something happens to the catalog besides: it has few records, and its task is simple.
+const OF_CATALOG: usize = 250;
 
 impl Sim {
     /// Others act while a lane waits.
@@ -68,14 +71,8 @@ impl Sim {
             Action::Pause => self.any_process(Process::Up, |process| self.set(process, Process::Paused)),
             Action::Wake => self.any_process(Process::Paused, |process| self.set(process, Process::Up)),
             Action::Zombie => self.any_process(Process::Up, |process| self.replace(process)),
-            Action::Rebalance => {
-                let role = self.state.borrow_mut().random.pick(&ROLES);
-                self.rebalance(role);
-            }
-            Action::Expel => {
-                let role = self.state.borrow_mut().random.pick(&ROLES);
-                self.expel(role);
-            }
+            Action::Rebalance => self.to_a_role(|role| self.rebalance(role)),
+            Action::Expel => self.to_a_role(|role| self.expel(role)),
             Action::SessionTimeout => self.session_timeout(),
             Action::Tell => self.tell(),
             Action::TransactionTimeout => self.transaction_timeout(),
@@ -217,14 +214,33 @@ impl Sim {
     /// A lane that can act does, also one whose process was replaced and does not know it.
     fn step_any(self: &Rc<Self>) {
         let zombies = self.zombies.borrow().len();
-        let drawn = self.state.borrow_mut().random.below(self.slots.len() + zombies);
-        if drawn < self.slots.len() {
-            let process = self.slots[drawn].process;
-            if self.state.borrow().processes[process] == Process::Up {
-                self.step(drawn);
-            }
+        let catalog = self.lane_ids(RoleName::Catalog).count();
+        let busy = self.slots.len() - catalog;
+        let drawn = self.state.borrow_mut().random.below(busy + zombies);
+        if drawn < busy {
+            self.step_if_up(drawn);
         } else {
-            self.step_zombie(drawn - self.slots.len());
+            self.step_zombie(drawn - busy);
+        }
+        if self.state.borrow_mut().random.chance(OF_CATALOG) {
+            let drawn = self.state.borrow_mut().random.below(catalog);
+            self.step_if_up(busy + drawn);
+        }
+    }
+
+    fn step_if_up(self: &Rc<Self>, lane: LaneId) {
+        let process = self.slots[lane].process;
+        if self.state.borrow().processes[process] == Process::Up {
+            self.step(lane);
+        }
+    }
+
+    /// Lets something happen to a role, and now and then to the catalog as well.
+    fn to_a_role(&self, happens: impl Fn(RoleName)) {
+        let role = self.state.borrow_mut().random.pick(&BUSY);
+        happens(role);
+        if self.state.borrow_mut().random.chance(OF_CATALOG) {
+            happens(RoleName::Catalog);
         }
     }
 

@@ -292,8 +292,8 @@ sections! {
 
     /// How decisions wait.
     Timers {
-        /// How long a decision that waits for an exception (`after … unless …`) waits at least from when its event was
-        /// read, for what arrives right behind it: a phone that was offline sends a cart and its order together.
+        /// How long a decision that waits for an exception (`after … unless …`) waits at least from when its event
+        /// arrived, for what arrives right behind it: a phone that was offline sends a cart and its order together.
         grace: Span = Span::of_millis(5_000) => Kind::Span { least: Span::of_millis(0), most: Span::hours(24) },
     }
 
