@@ -181,7 +181,7 @@ contract!(
 );
 contract!(
     /// An event of any source, normalised.
-    CUSTOMER_EVENT, 4, "customer_event" v 1, Canonical, Some(topics::CUSTOMER_EVENTS), &[]
+    CUSTOMER_EVENT, 4, "customer_event" v 2, Canonical, Some(topics::CUSTOMER_EVENTS), &[]
 );
 contract!(
     /// A product with its variants, joined from all that was said of it. What is said is written in the same form.
@@ -189,7 +189,7 @@ contract!(
 );
 contract!(
     /// The unified profile of a customer.
-    CUSTOMER_PROFILE, 6, "customer_profile" v 1, Output, Some(topics::CUSTOMER_PROFILES), &[]
+    CUSTOMER_PROFILE, 6, "customer_profile" v 2, Output, Some(topics::CUSTOMER_PROFILES), &[]
 );
 contract!(
     /// A message to be sent.

@@ -64,8 +64,8 @@ macro_rules! check {
 
 #[test]
 fn records_are_read_and_written_as_ever() {
-    check!(CustomerEvent, "customer_event", common::customer_event());
-    check!(CustomerProfile, "customer_profile", common::customer_profile());
+    check!(CustomerEvent, "customer_event", "v2", common::customer_event());
+    check!(CustomerProfile, "customer_profile", "v2", common::customer_profile());
     check!(NodeState, "node_state", "v2", common::node_state());
     check!(CampaignTrigger, "campaign_trigger", common::campaign_trigger());
     check!(CampaignDecision, "campaign_decision", common::campaign_decision());

@@ -32,6 +32,10 @@ pub mod names {
     pub const PRODUCT_REMOVED: &str = "Product Removed";
     /// An order was placed.
     pub const ORDER_COMPLETED: &str = "Order Completed";
+    /// Money for an order was given back, in part or all of it.
+    pub const ORDER_REFUNDED: &str = "Order Refunded";
+    /// An order was called off.
+    pub const ORDER_CANCELLED: &str = "Order Cancelled";
     /// A survey was answered.
     pub const SURVEY_COMPLETED: &str = "Survey Completed";
     /// A newsletter was declined.
@@ -89,7 +93,7 @@ pub struct LineItem<'a> {
 pub struct OrderTotal<'a> {
     /// Order number; an order is its number.
     pub order_id: &'a str,
-    /// Amount paid, in minor units of the event's currency; `None` where it or the currency is not known.
+    /// Amount paid, or given back, in minor units of the event's currency; `None` where it or the currency is not known.
     pub total: Option<i64>,
     /// Pieces over all lines.
     pub units: i32,
@@ -121,6 +125,8 @@ pub struct Event<'a> {
     pub occurred_at: Millis,
     /// When it arrived.
     pub received_at: Millis,
+    /// Hour of the day that it was then where the customer was, 0 to 23, if the event says where that is.
+    pub local_hour: Option<u8>,
     /// Whom it is about, the smallest first.
     pub identifiers: Vec<Identifier<'a>>,
     /// Traits it states.

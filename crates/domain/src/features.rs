@@ -3,7 +3,7 @@
 //!
 //! All logarithms are natural. Times are real numbers of days or hours from an event to `now`, never negative.
 
-use crate::profile::{Affinity, Profile};
+use crate::profile::{Affinity, Kept, Profile};
 use crate::time::{DAY, HOUR, Millis, day_of};
 
 macro_rules! features {
@@ -131,13 +131,15 @@ impl<'a> Facts<'a> {
             minor,
         };
         for order in profile.orders.iter().filter(|order| order.at <= now) {
+            // What was called off was no order, and what was given back was not paid.
+            let Some(Kept { total }) = profile.kept(order) else { continue };
             let age = now - order.at;
             facts.orders += 1;
             facts.orders_90d += i64::from(age < 90 * DAY);
             facts.orders_30d += i64::from(age < 30 * DAY);
             facts.units += i64::from(order.units);
             (facts.first, facts.last) = (facts.first.min(order.at), facts.last.max(order.at));
-            if let Some(total) = order.total.filter(|_| order.currency.as_deref() == Some(currency)) {
+            if let Some(total) = total.filter(|_| order.currency.as_deref() == Some(currency)) {
                 facts.priced += 1;
                 facts.total = facts.total.saturating_add(total);
                 facts.total_30d = facts.total_30d.saturating_add(if age < 30 * DAY { total } else { 0 });

@@ -3,6 +3,7 @@
 //!
 //! Every function borrows its input where nothing has to change, which is the usual case.
 
+use crate::time::Millis;
 use email_address::{EmailAddress, Options};
 use icu_normalizer::ComposingNormalizerBorrowed;
 use std::borrow::Cow;
@@ -120,6 +121,25 @@ pub fn time_zone(value: &str) -> Option<&str> {
     let value = value.trim();
     let zone = jiff::tz::TimeZone::get(value).ok().filter(|zone| !zone.is_unknown())?;
     (zone.iana_name() == Some(value)).then_some(value)
+}
+
+/// A time zone that is looked up already.
+#[derive(Clone, Debug)]
+pub struct Zone(jiff::tz::TimeZone);
+
+impl Zone {
+    /// The zone of that name, as [`time_zone`] takes it.
+    #[must_use]
+    pub fn of(value: &str) -> Option<Zone> {
+        jiff::tz::TimeZone::get(time_zone(value)?).ok().map(Zone)
+    }
+
+    /// Hour of the day there, 0 to 23; `None` for a moment beyond the years that calendars know.
+    #[must_use]
+    pub fn hour(&self, at: Millis) -> Option<u8> {
+        let at = jiff::Timestamp::from_millisecond(at).ok()?;
+        u8::try_from(self.0.to_datetime(at).hour()).ok()
+    }
 }
 
 #[cfg(test)]

@@ -11,15 +11,17 @@
 mod absorb;
 mod activity;
 mod commerce;
+mod returns;
 mod statements;
 #[cfg(test)]
 mod tests;
 
-pub use activity::{Day, EventCount, MAX_COUNTS, MAX_DAYS, OTHER, RESERVED_COUNTS};
+pub use activity::{Day, EventCount, HourCount, MAX_COUNTS, MAX_DAYS, OTHER, RESERVED_COUNTS};
 pub use commerce::{
     Affinity, CartItem, MAX_AFFINITIES, MAX_CART, MAX_ORDERS, MAX_RECENT, MAX_SURVEYS, Order, OrderSum,
     RecentProduct, SurveyAnswer,
 };
+pub use returns::{Kept, Lifetime, MAX_RETURNS, Return, ReturnSum};
 pub use statements::{
     Consent, Freshness, MAX_CONSENTS, MAX_SOURCES, MAX_TRAITS, ProfileIdentifier, RESERVED_TRAITS, TIMEZONE,
     Trait,
@@ -86,6 +88,12 @@ pub struct Profile {
     pub freshness: Vec<Freshness>,
     /// By model.
     pub predictions: Vec<Prediction>,
+    /// By hour of the day where the customer was.
+    pub hours: Vec<HourCount>,
+    /// By (order, currency).
+    pub returns: Vec<Return>,
+    /// Sums of what was given back besides, by currency.
+    pub older_returns: Vec<ReturnSum>,
 }
 
 impl Profile {

@@ -131,6 +131,7 @@ fn record(random: &mut Random, weights: &[f64], total: f64, at: i64) -> ([u8; 16
             units: 1,
         }),
         survey: None,
+        local_hour: None,
     };
     let mut value = Vec::new();
     wire::write_header(&mut value, SchemaIds::builtin().customer_event);

@@ -16,8 +16,8 @@ use super::{Target, choose, chosen, golden};
 
 /// Contracts whose records have generated code, with their versions.
 const HOT: [&str; 9] = [
-    "customer_event.v1",
-    "customer_profile.v1",
+    "customer_event.v2",
+    "customer_profile.v2",
     "node_state.v2",
     "campaign_trigger.v1",
     "campaign_decision.v1",
@@ -80,7 +80,7 @@ pub(super) const STORED: Target = Target {
         vec![
             chosen(0, &dedup),
             chosen(1, &(0..255).collect::<Vec<u8>>()),
-            chosen(2, &golden("customer_profile.v1")),
+            chosen(2, &golden("customer_profile.v2")),
             chosen(3, &versioned(golden("node_state.v1"))),
             chosen(3, &[vec![2], golden("node_state.v2")].concat()),
             chosen(4, &versioned(golden("inbox_message.v1"))),

@@ -365,6 +365,9 @@ pub struct CustomerEvent<'a> {
     pub order: Option<OrderTotal<'a>>,
     /// The answer, of a survey event.
     pub survey: Option<SurveyResponse<'a>>,
+    /// Hour of the day that it was where the customer was when it happened; null where the event does not
+    /// say where that is. Unit: hour, 0 to 23.
+    pub local_hour: Option<i32>,
 }
 
 impl<'a> CustomerEvent<'a> {
@@ -389,6 +392,9 @@ impl<'a> CustomerEvent<'a> {
         avro::write_array(out, &self.items, LineItem::encode);
         avro::write_option(out, self.order.as_ref(), OrderTotal::encode);
         avro::write_option(out, self.survey.as_ref(), SurveyResponse::encode);
+        avro::write_option(out, self.local_hour.as_ref(), |value, out| {
+            avro::write_int(out, *value);
+        });
     }
 
     /// Reads a datum that fills `bytes` exactly.
@@ -417,6 +423,7 @@ impl<'a> CustomerEvent<'a> {
             items: input.array(6, LineItem::read)?,
             order: input.option(OrderTotal::read)?,
             survey: input.option(SurveyResponse::read)?,
+            local_hour: input.option(Reader::int)?,
         })
     }
 }

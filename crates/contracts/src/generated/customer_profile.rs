@@ -483,6 +483,160 @@ impl<'a> Freshness<'a> {
     }
 }
 
+/// How often something was done at an hour of the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HourCount {
+    /// Hour where the customer was then. Unit: hour, 0 to 23.
+    pub hour: i32,
+    /// Times. Unit: events.
+    pub count: i32,
+}
+
+impl HourCount {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        avro::write_int(out, self.hour);
+        avro::write_int(out, self.count);
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'_>) -> ReadResult<Self> {
+        Ok(Self { hour: input.int()?, count: input.int()? })
+    }
+}
+
+/// What was given back of an order, in one currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Return<'a> {
+    /// Number of the order.
+    pub order_id: &'a str,
+    /// Newest statement. Unit: ms since 1970-01-01T00:00:00Z.
+    pub at: i64,
+    /// ISO 4217 code; null where no amount is known.
+    pub currency: Option<&'a str>,
+    /// Sum of the amounts stated. Unit: minor units of the currency.
+    pub amount: i64,
+    /// The order was cancelled, or all of it given back.
+    pub whole: bool,
+}
+
+impl<'a> Return<'a> {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        avro::write_string(out, self.order_id);
+        avro::write_long(out, self.at);
+        avro::write_option(out, self.currency.as_ref(), |value, out| {
+            avro::write_string(out, value);
+        });
+        avro::write_long(out, self.amount);
+        avro::write_boolean(out, self.whole);
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'a>) -> ReadResult<Self> {
+        Ok(Self {
+            order_id: input.string()?,
+            at: input.long()?,
+            currency: input.option(Reader::string)?,
+            amount: input.long()?,
+            whole: input.boolean()?,
+        })
+    }
+}
+
+/// Amounts that were given back besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnSum<'a> {
+    /// ISO 4217 code.
+    pub currency: &'a str,
+    /// Sum. Unit: minor units of the currency.
+    pub amount: i64,
+}
+
+impl<'a> ReturnSum<'a> {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        avro::write_string(out, self.currency);
+        avro::write_long(out, self.amount);
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'a>) -> ReadResult<Self> {
+        Ok(Self { currency: input.string()?, amount: input.long()? })
+    }
+}
+
+/// What was bought in one currency and kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime<'a> {
+    /// ISO 4217 code; null for the orders whose amount is not known.
+    pub currency: Option<&'a str>,
+    /// Orders that were not cancelled: the frequency. Unit: orders.
+    pub orders: i64,
+    /// What they came to without what was given back: the lifetime value; 0 where the currency is null.
+    /// Unit: minor units of the currency.
+    pub total: i64,
+    /// The newest of them: the recency; null if only the sum of older orders is known. Unit: ms since
+    /// 1970-01-01T00:00:00Z.
+    pub last_at: Option<i64>,
+}
+
+impl<'a> Lifetime<'a> {
+    /// Appends the datum in Avro's binary encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        avro::write_option(out, self.currency.as_ref(), |value, out| {
+            avro::write_string(out, value);
+        });
+        avro::write_long(out, self.orders);
+        avro::write_long(out, self.total);
+        avro::write_option(out, self.last_at.as_ref(), |value, out| {
+            avro::write_long(out, *value);
+        });
+    }
+
+    /// Reads a datum that fills `bytes` exactly.
+    ///
+    /// # Errors
+    ///
+    /// If `bytes` are not a datum of this schema, or something follows it.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        avro::decode(bytes, Self::read)
+    }
+
+    pub(crate) fn read(input: &mut Reader<'a>) -> ReadResult<Self> {
+        Ok(Self {
+            currency: input.option(Reader::string)?,
+            orders: input.long()?,
+            total: input.long()?,
+            last_at: input.option(Reader::long)?,
+        })
+    }
+}
+
 /// Everything known of one customer, merged so that any order of arrival gives the same record
 /// (predictions apart). Keyed by profile_id, compacted; a tombstone ends a profile.
 #[derive(Clone, Debug, PartialEq)]
@@ -527,6 +681,15 @@ pub struct CustomerProfile<'a> {
     pub freshness: Vec<Freshness<'a>>,
     /// Latest score of each model, by name.
     pub predictions: Vec<Prediction<'a>>,
+    /// Tracks, pages and screens by local hour, of the events that say where the customer was.
+    pub hours: Vec<HourCount>,
+    /// Refunds and cancellations by (order, currency), at most 64: the first.
+    pub returns: Vec<Return<'a>>,
+    /// Sums of what was given back of orders beyond those, by currency.
+    pub older_returns: Vec<ReturnSum<'a>>,
+    /// Lifetime value, and what recency, frequency and monetary value are read from, by currency. Follows
+    /// from orders, older_orders, returns and older_returns.
+    pub lifetime: Vec<Lifetime<'a>>,
 }
 
 impl<'a> CustomerProfile<'a> {
@@ -553,6 +716,10 @@ impl<'a> CustomerProfile<'a> {
         avro::write_array(out, &self.surveys, SurveyAnswer::encode);
         avro::write_array(out, &self.freshness, Freshness::encode);
         avro::write_array(out, &self.predictions, Prediction::encode);
+        avro::write_array(out, &self.hours, HourCount::encode);
+        avro::write_array(out, &self.returns, Return::encode);
+        avro::write_array(out, &self.older_returns, ReturnSum::encode);
+        avro::write_array(out, &self.lifetime, Lifetime::encode);
     }
 
     /// As [`encode`](Self::encode), but the lists are made while they are written: those of `self` do not count.
@@ -573,6 +740,10 @@ impl<'a> CustomerProfile<'a> {
         surveys: impl ExactSizeIterator<Item = SurveyAnswer<'b>>,
         freshness: impl ExactSizeIterator<Item = Freshness<'b>>,
         predictions: impl ExactSizeIterator<Item = Prediction<'b>>,
+        hours: impl ExactSizeIterator<Item = HourCount>,
+        returns: impl ExactSizeIterator<Item = Return<'b>>,
+        older_returns: impl ExactSizeIterator<Item = ReturnSum<'b>>,
+        lifetime: impl ExactSizeIterator<Item = Lifetime<'b>>,
     ) {
         out.extend_from_slice(&self.profile_id);
         avro::write_long(out, self.events);
@@ -595,6 +766,10 @@ impl<'a> CustomerProfile<'a> {
         avro::write_items(out, surveys, SurveyAnswer::encode);
         avro::write_items(out, freshness, Freshness::encode);
         avro::write_items(out, predictions, Prediction::encode);
+        avro::write_items(out, hours, HourCount::encode);
+        avro::write_items(out, returns, Return::encode);
+        avro::write_items(out, older_returns, ReturnSum::encode);
+        avro::write_items(out, lifetime, Lifetime::encode);
     }
 
     /// Reads a datum that fills `bytes` exactly.
@@ -627,6 +802,10 @@ impl<'a> CustomerProfile<'a> {
             surveys: input.array(4, SurveyAnswer::read)?,
             freshness: input.array(2, Freshness::read)?,
             predictions: input.array(12, Prediction::read)?,
+            hours: input.array(2, HourCount::read)?,
+            returns: input.array(5, Return::read)?,
+            older_returns: input.array(2, ReturnSum::read)?,
+            lifetime: input.array(4, Lifetime::read)?,
         })
     }
 
@@ -700,6 +879,22 @@ impl<'a> CustomerProfile<'a> {
                     input.items(12, Prediction::read, |item, left| lists.predictions(item, left))?;
                     Vec::new()
                 },
+                hours: {
+                    input.items(2, HourCount::read, |item, left| lists.hours(item, left))?;
+                    Vec::new()
+                },
+                returns: {
+                    input.items(5, Return::read, |item, left| lists.returns(item, left))?;
+                    Vec::new()
+                },
+                older_returns: {
+                    input.items(2, ReturnSum::read, |item, left| lists.older_returns(item, left))?;
+                    Vec::new()
+                },
+                lifetime: {
+                    input.items(4, Lifetime::read, |item, left| lists.lifetime(item, left))?;
+                    Vec::new()
+                },
             })
         })
     }
@@ -734,4 +929,13 @@ pub trait CustomerProfileLists<'a> {
     fn freshness(&mut self, item: Freshness<'a>, left: usize);
     /// Latest score of each model, by name.
     fn predictions(&mut self, item: Prediction<'a>, left: usize);
+    /// Tracks, pages and screens by local hour, of the events that say where the customer was.
+    fn hours(&mut self, item: HourCount, left: usize);
+    /// Refunds and cancellations by (order, currency), at most 64: the first.
+    fn returns(&mut self, item: Return<'a>, left: usize);
+    /// Sums of what was given back of orders beyond those, by currency.
+    fn older_returns(&mut self, item: ReturnSum<'a>, left: usize);
+    /// Lifetime value, and what recency, frequency and monetary value are read from, by currency. Follows
+    /// from orders, older_orders, returns and older_returns.
+    fn lifetime(&mut self, item: Lifetime<'a>, left: usize);
 }

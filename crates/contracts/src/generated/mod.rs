@@ -8,8 +8,9 @@ pub use customer_event::{
 };
 mod customer_profile;
 pub use customer_profile::{
-    Affinity, CartItem, Consent, CustomerProfile, CustomerProfileLists, Day, EventCount, Freshness, Order,
-    OrderSum, ProfileIdentifier, RecentProduct, SurveyAnswer, Trait,
+    Affinity, CartItem, Consent, CustomerProfile, CustomerProfileLists, Day, EventCount, Freshness,
+    HourCount, Lifetime, Order, OrderSum, ProfileIdentifier, RecentProduct, Return, ReturnSum, SurveyAnswer,
+    Trait,
 };
 mod node_state;
 pub use node_state::{Member, NodeState, Sent, SharedDevice, Timer, Tried, Waiting};

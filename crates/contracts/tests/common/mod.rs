@@ -6,11 +6,12 @@
 use catchment_contracts::{
     AbsorbMessage, Address, Affinity, AskMessage, Availability, CampaignDecision, CampaignTrigger, CartItem,
     CatalogItem, Channel, Consent, ConsentStatement, ConsentStatus, CustomerEvent, CustomerMerge,
-    CustomerProfile, Day, EventCount, EventType, Evidence, Forgotten, Freshness, Identifier, IdentifierType,
-    InboxMessage, Limit, LineItem, LinkMessage, Member, MergeKind, NoMessage, NodeRef, NodeState,
-    ObserveMessage, Order, OrderSum, OrderTotal, Outcome, PointMessage, Prediction, ProfileIdentifier,
-    ReadUpTo, RecentProduct, Route, Sent, SharedDevice, SurveyAnswer, SurveyResponse, Timer, Trait,
-    TraitChange, Tried, TriggerConsent, TriggerItem, Variant, Waiting, Watermark,
+    CustomerProfile, Day, EventCount, EventType, Evidence, Forgotten, Freshness, HourCount, Identifier,
+    IdentifierType, InboxMessage, Lifetime, Limit, LineItem, LinkMessage, Member, MergeKind, NoMessage,
+    NodeRef, NodeState, ObserveMessage, Order, OrderSum, OrderTotal, Outcome, PointMessage, Prediction,
+    ProfileIdentifier, ReadUpTo, RecentProduct, Return, ReturnSum, Route, Sent, SharedDevice, SurveyAnswer,
+    SurveyResponse, Timer, Trait, TraitChange, Tried, TriggerConsent, TriggerItem, Variant, Waiting,
+    Watermark,
 };
 
 /// 2026-03-05T09:00:00Z.
@@ -54,6 +55,7 @@ pub(crate) fn product_viewed() -> CustomerEvent<'static> {
         }],
         order: None,
         survey: None,
+        local_hour: None,
     }
 }
 
@@ -73,6 +75,7 @@ pub(crate) fn customer_event() -> CustomerEvent<'static> {
         }],
         order: Some(OrderTotal { order_id: "AS-1", total: Some(i64::MAX), units: i32::MIN }),
         survey: Some(SurveyResponse { survey: "poll-nps-2025", question: "nps", score: 2 }),
+        local_hour: Some(23),
         ..product_viewed()
     }
 }
@@ -140,6 +143,16 @@ pub(crate) fn customer_profile() -> CustomerProfile<'static> {
         surveys: vec![SurveyAnswer { survey: "poll-nps-2025", question: "nps", score: 9, at: AT }],
         freshness: vec![Freshness { source: "crm", at: AT }, Freshness { source: "web", at: AT }],
         predictions: vec![prediction()],
+        hours: vec![HourCount { hour: 9, count: 40 }, HourCount { hour: 21, count: 3 }],
+        returns: vec![
+            Return { order_id: "AS-18424-10", at: AT, currency: Some("USD"), amount: 2_500, whole: false },
+            Return { order_id: "AS-18424-12", at: AT, currency: None, amount: 0, whole: true },
+        ],
+        older_returns: vec![ReturnSum { currency: "USD", amount: 99 }],
+        lifetime: vec![
+            Lifetime { currency: None, orders: 1, total: 0, last_at: None },
+            Lifetime { currency: Some("USD"), orders: 3, total: 29_400, last_at: Some(AT) },
+        ],
     }
 }
 

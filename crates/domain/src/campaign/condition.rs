@@ -176,6 +176,7 @@ fn samples(names: &Names) -> [Profile; 3] {
         name: Some(names::ORDER_COMPLETED),
         occurred_at: 0,
         received_at: 0,
+        local_hour: None,
         identifiers: Vec::new(),
         traits: Vec::new(),
         consents: Vec::new(),

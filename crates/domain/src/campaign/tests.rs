@@ -43,6 +43,7 @@ fn event(name: &'static str, at: i64) -> Event<'static> {
         name: Some(name),
         occurred_at: at,
         received_at: at,
+        local_hour: None,
         identifiers: vec![Identifier { node, value: "mia@example.com" }],
         traits: vec![TraitChange { name: "timezone", value: Some("Europe/Berlin") }],
         consents: vec![ConsentStatement {

@@ -37,6 +37,7 @@ impl Profile {
         for known in &other.counts {
             self.count(&known.event, known.count, known.last_at);
         }
+        other.hours.iter().for_each(|known| self.count_hour(*known));
         for known in &other.days {
             if let Some(day) = self.day_mut(known.day) {
                 day.viewed = day.viewed.saturating_add(known.viewed);
@@ -50,6 +51,8 @@ impl Profile {
     fn absorb_commerce(&mut self, other: Profile) {
         other.orders.into_iter().for_each(|order| self.put_order(order));
         other.older_orders.into_iter().for_each(|sum| self.put_sum(sum));
+        other.returns.into_iter().for_each(|known| self.put_return(known));
+        other.older_returns.into_iter().for_each(|sum| self.put_return_sum(sum));
         // Before the items: what either has ordered is in the cart of neither.
         if let Some(closed) = other.cart_closed_at {
             self.close_cart(closed);

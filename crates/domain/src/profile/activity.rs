@@ -1,7 +1,7 @@
 //! How often and when.
 
 use super::{Profile, Text, insert};
-use crate::event::{Event, names};
+use crate::event::{Event, EventKind, names};
 use crate::time::{Millis, day_of};
 
 /// Most entries of counts: [`RESERVED_COUNTS`], and the first by name of all others; what is beyond is summed under
@@ -12,12 +12,14 @@ pub const MAX_DAYS: usize = 90;
 /// What the events beyond [`MAX_COUNTS`] are summed under.
 pub const OTHER: &str = "";
 /// Events that the program itself knows, so that no number of others pushes them out.
-pub const RESERVED_COUNTS: [&str; 14] = [
+pub const RESERVED_COUNTS: [&str; 16] = [
     OTHER,
     names::PRODUCT_VIEWED,
     names::PRODUCT_ADDED,
     names::PRODUCT_REMOVED,
     names::ORDER_COMPLETED,
+    names::ORDER_REFUNDED,
+    names::ORDER_CANCELLED,
     names::SURVEY_COMPLETED,
     names::UNSUBSCRIBED,
     "identify",
@@ -55,10 +57,23 @@ pub struct Day {
     pub other: u32,
 }
 
+/// How often something was done at an hour of the day: a page or a screen seen, or a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HourCount {
+    /// Hour where the customer was then, 0 to 23.
+    pub hour: u8,
+    /// Times.
+    pub count: u32,
+}
+
 impl Profile {
     pub(super) fn take_activity(&mut self, event: &Event<'_>) {
         let label = event.label();
         self.count(label, 1, event.occurred_at);
+        let is_hers = matches!(event.kind, EventKind::Track | EventKind::Page | EventKind::Screen);
+        if let Some(hour) = event.local_hour.filter(|_| is_hers) {
+            self.count_hour(HourCount { hour, count: 1 });
+        }
         let Some(day) = self.day_mut(day_of(event.occurred_at)) else {
             return;
         };
@@ -69,6 +84,14 @@ impl Profile {
             _ => &mut day.other,
         };
         *bucket = bucket.saturating_add(1);
+    }
+
+    pub(super) fn count_hour(&mut self, new: HourCount) {
+        match self.hours.binary_search_by_key(&new.hour, |known| known.hour) {
+            Ok(place) => self.hours[place].count = self.hours[place].count.saturating_add(new.count),
+            Err(place) if new.hour < 24 => insert(&mut self.hours, place, new),
+            Err(_) => {}
+        }
     }
 
     pub(super) fn count(&mut self, label: &str, times: u64, at: Millis) {

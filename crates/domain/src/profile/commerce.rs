@@ -104,6 +104,7 @@ impl Profile {
             names::PRODUCT_ADDED => 3,
             names::ORDER_COMPLETED => 5,
             names::PRODUCT_REMOVED => 0,
+            names::ORDER_REFUNDED | names::ORDER_CANCELLED => return self.take_return(event),
             _ => return self.take_survey(event),
         };
         for item in &event.items {

@@ -12,6 +12,7 @@ fn event(name: &'static str, at: Millis) -> Event<'static> {
         name: Some(name),
         occurred_at: at,
         received_at: at,
+        local_hour: None,
         identifiers: Vec::new(),
         traits: Vec::new(),
         consents: Vec::new(),
@@ -271,6 +272,89 @@ fn the_largest_profile_is_bounded() {
     assert_eq!(profile.freshness.len(), MAX_SOURCES);
 }
 
+fn refunded(order_id: &'static str, amount: Option<i64>, at: Millis) -> Event<'static> {
+    Event { name: Some("Order Refunded"), items: vec![], ..ordered_for(order_id, amount, at) }
+}
+
+fn cancelled(order_id: &'static str, at: Millis) -> Event<'static> {
+    Event { name: Some("Order Cancelled"), items: vec![], ..ordered_for(order_id, None, at) }
+}
+
+fn ordered_for(order_id: &'static str, total: Option<i64>, at: Millis) -> Event<'static> {
+    let order = Some(OrderTotal { order_id, total, units: 1 });
+    Event { order, ..ordered(order_id, 0, at) }
+}
+
+/// Orders and what they came to, by currency.
+fn lifetime(events: &[Event<'_>]) -> Vec<(Option<String>, u64, i64)> {
+    let of = |known: Lifetime| (known.currency.map(String::from), known.orders, known.total);
+    fold(events).lifetime().into_iter().map(of).collect()
+}
+
+#[test]
+fn refunds_and_cancellations_subtract_whatever_comes_first() {
+    let usd = |orders, total| vec![(Some("USD".to_owned()), orders, total)];
+    let orders = [ordered("o1", 1_000, 1), ordered("o2", 500, 2)];
+    let with = |more: &[Event<'static>]| {
+        let mut events = [&orders[..], more].concat();
+        let last = lifetime(&events);
+        events.reverse();
+        assert_eq!(lifetime(&events), last, "in the other order");
+        last
+    };
+    assert_eq!(with(&[]), usd(2, 1_500));
+    assert_eq!(with(&[refunded("o1", Some(300), 5)]), usd(2, 1_200));
+    assert_eq!(with(&[refunded("o1", Some(300), 5), refunded("o1", Some(200), 6)]), usd(2, 1_000));
+    assert_eq!(with(&[refunded("o1", Some(9_999), 5)]), usd(2, 500), "never more than was paid");
+    assert_eq!(with(&[refunded("o1", None, 5)]), usd(1, 500), "all of it");
+    assert_eq!(with(&[cancelled("o2", 5), refunded("o2", Some(100), 6)]), usd(1, 1_000));
+    assert_eq!(with(&[refunded("another", Some(700), 5)]), usd(2, 1_500), "nobody paid for that one");
+    let in_euro = Event { currency: Some("EUR"), ..refunded("o1", Some(300), 5) };
+    assert_eq!(with(&[in_euro]), usd(2, 1_500), "amounts of different currencies are never added");
+    let of_unknown = Event { currency: None, ..refunded("o1", None, 5) };
+    assert_eq!(with(&[of_unknown]), usd(2, 1_500), "something was given back, nobody knows what");
+}
+
+#[test]
+fn what_is_given_back_of_summed_orders_is_taken_from_their_sum() {
+    let count = MAX_ORDERS + 2;
+    let mut events: Vec<_> =
+        (0..count).map(|at| ordered(ORDER_IDS[at], 100, i64::try_from(at).unwrap())).collect();
+    events.push(refunded(ORDER_IDS[0], Some(40), 1_000));
+    let total = i64::try_from(count).unwrap() * 100 - 40;
+    assert_eq!(lifetime(&events), [(Some("USD".to_owned()), count as u64, total)]);
+}
+
+#[test]
+fn models_know_of_refunds() {
+    let features = |events: &[Event<'_>]| {
+        let profile = fold(events);
+        let facts = crate::features::Facts::new(&profile, 10, "USD", 2);
+        use crate::features::Feature::{MeanOrderValueLog, OrdersLog};
+        [OrdersLog, MeanOrderValueLog].map(|feature| facts.get(feature))
+    };
+    let orders = [ordered("o1", 1_000, 1), ordered("o2", 500, 2)];
+    let [after, before] = [vec![cancelled("o2", 3), refunded("o1", Some(400), 4)], vec![]]
+        .map(|more| features(&[&orders[..], &more].concat()));
+    assert_eq!(after, features(&[ordered("o1", 600, 1)]));
+    assert_ne!(after, before);
+}
+
+#[test]
+fn hours_are_counted_where_the_event_says_where_she_was() {
+    let seen = |hour, kind| Event { local_hour: hour, kind, ..event("x", 1) };
+    let profile = fold(&[
+        seen(Some(9), EventKind::Track),
+        seen(Some(9), EventKind::Page),
+        seen(Some(21), EventKind::Screen),
+        seen(None, EventKind::Track),
+        seen(Some(8), EventKind::Identify),
+        seen(Some(8), EventKind::Contact),
+    ]);
+    let hours: Vec<_> = profile.hours.iter().map(|known| (known.hour, known.count)).collect();
+    assert_eq!(hours, [(9, 2), (21, 1)]);
+}
+
 const SKUS: [&str; 3] = ["shoe-41", "shoe-42", "boot-40"];
 const ORDERS: [&str; 3] = ["o1", "o2", "o3"];
 const SOURCES: [&str; 2] = ["behaviour", "crm"];
@@ -279,7 +363,7 @@ const PRODUCTS: [&str; 2] = ["shoe", "boot"];
 /// Events within a few days, so that equal times, equal skus and equal orders are common.
 fn any_event() -> impl Strategy<Value = Event<'static>> {
     let time = (0i64..200).prop_map(|hours| hours * HOUR);
-    (0..8usize, time, 0..3usize, 0..2usize, prop::option::of(0..3usize), 0i64..10).prop_map(
+    (0..10usize, time, 0..3usize, 0..2usize, prop::option::of(0..3usize), 0i64..10).prop_map(
         |(kind, at, which, source, value, late)| {
             let mut event = match kind {
                 0 => viewed(SKUS[which], at),
@@ -304,6 +388,8 @@ fn any_event() -> impl Strategy<Value = Event<'static>> {
                     survey: Some(SurveyResponse { survey: "poll", question: "nps", score: 5 }),
                     ..event("Survey Completed", at)
                 },
+                7 => Event { currency: value.map(|_| "EUR"), ..refunded(ORDERS[which], Some(late), at) },
+                8 => cancelled(ORDERS[which], at),
                 _ => event(SKUS[which], at),
             };
             for item in &mut event.items {
@@ -312,6 +398,7 @@ fn any_event() -> impl Strategy<Value = Event<'static>> {
             }
             event.source = SOURCES[source];
             event.received_at = at + late;
+            event.local_hour = value.and_then(|hour| u8::try_from(hour * 7).ok());
             event
         },
     )
@@ -334,7 +421,7 @@ proptest! {
 /// More of everything than is kept: skus, orders, names, days, categories, sources, answers.
 fn any_event_of_many() -> impl Strategy<Value = Event<'static>> {
     static NAMES: std::sync::LazyLock<Vec<&'static str>> = std::sync::LazyLock::new(|| texts("N ", 120));
-    let drawn = (0..6usize, 0i64..150 * 24, 0..120usize, 0..120usize);
+    let drawn = (0..8usize, 0i64..150 * 24, 0..120usize, 0..120usize);
     drawn.prop_map(|(kind, hours, name, other)| {
         let (name, other, at) = (NAMES[name], NAMES[other], hours * HOUR);
         let mut event = match kind {
@@ -342,6 +429,8 @@ fn any_event_of_many() -> impl Strategy<Value = Event<'static>> {
             1 => added(name, at),
             2 => Event { name: Some("Product Removed"), ..added(name, at) },
             3 => ordered("", hours, at),
+            6 => refunded(name, Some(hours), at),
+            7 => refunded(other, None, at),
             4 => Event {
                 survey: Some(SurveyResponse { survey: name, question: "nps", score: 5 }),
                 ..event("Survey Completed", at)

@@ -343,7 +343,7 @@ fn country(draft: &mut Draft<'_>, value: Option<&str>) {
 }
 
 fn zone(draft: &mut Draft<'_>, job: &mut Job<'_, '_>, value: Option<&str>) {
-    if let Some(zone) = value.and_then(|value| job.scratch.time_zone(value)) {
+    if let Some((zone, _)) = value.and_then(|value| job.scratch.time_zone(value)) {
         draft.state("timezone", Some(Cow::Owned(zone.to_owned())));
     }
 }

@@ -64,6 +64,7 @@ pub(super) struct Draft<'a> {
     pub(super) name: Option<Cow<'a, str>>,
     pub(super) occurred_at: Millis,
     pub(super) received_at: Millis,
+    pub(super) local_hour: Option<u8>,
     identifiers: SmallVec<[(NodeRef, Cow<'a, str>); 4]>,
     traits: SmallVec<[Named<'a, Option<Cow<'a, str>>>; 8]>,
     consents: SmallVec<[(Cow<'a, str>, ConsentStatus, Millis); 2]>,
@@ -90,6 +91,7 @@ impl<'a> Draft<'a> {
             name: None,
             occurred_at: 0,
             received_at: 0,
+            local_hour: None,
             identifiers: SmallVec::new(),
             traits: SmallVec::new(),
             consents: SmallVec::new(),
@@ -189,6 +191,7 @@ impl<'a> Draft<'a> {
                 question: &survey.question,
                 score: survey.score,
             }),
+            local_hour: self.local_hour.map(i32::from),
         };
         event.identifiers.extend(self.identifiers.iter().map(|(node, value)| contracts::Identifier {
             r#type: contract_type(node.kind),

@@ -8,7 +8,7 @@ use catchment_contracts::dead_letter::{ErrorCode, FieldError};
 use catchment_contracts::{CatalogItem, CustomerEvent};
 use catchment_domain::KeySecret;
 use catchment_domain::money::Currency;
-use catchment_domain::normalise;
+use catchment_domain::normalise::Zone;
 use catchment_domain::time::Millis;
 use serde_json::error::Category;
 
@@ -80,7 +80,7 @@ pub enum Verdict {
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) buffers: Buffers,
-    zones: Vec<(String, bool)>,
+    zones: Vec<(String, Option<Zone>)>,
     currencies: Vec<(String, Option<Currency>)>,
 }
 
@@ -90,10 +90,9 @@ const CACHED: usize = 16;
 impl Scratch {
     /// A time zone as it is spelled in the IANA database; `None` if it is not listed. Looking one up costs a
     /// microsecond and more, and a shop's customers live in few.
-    pub(super) fn time_zone<'v>(&mut self, value: &'v str) -> Option<&'v str> {
+    pub(super) fn time_zone<'v>(&mut self, value: &'v str) -> Option<(&'v str, Zone)> {
         let value = value.trim();
-        let known = cached(&mut self.zones, value, |value| normalise::time_zone(value).is_some());
-        known.then_some(value)
+        cached(&mut self.zones, value, Zone::of).map(|zone| (value, zone))
     }
 
     pub(super) fn currency(&mut self, code: &str) -> Option<Currency> {
@@ -102,9 +101,9 @@ impl Scratch {
 }
 
 /// Looks a value up among the last ones seen, the newest at the end.
-fn cached<T: Copy>(cache: &mut Vec<(String, T)>, key: &str, find: impl FnOnce(&str) -> T) -> T {
+fn cached<T: Clone>(cache: &mut Vec<(String, T)>, key: &str, find: impl FnOnce(&str) -> T) -> T {
     if let Some((_, found)) = cache.iter().find(|(known, _)| known == key) {
-        return *found;
+        return found.clone();
     }
     let found = find(key);
     // What nobody spells twice must not push out what everybody says.
@@ -112,7 +111,7 @@ fn cached<T: Copy>(cache: &mut Vec<(String, T)>, key: &str, find: impl FnOnce(&s
         if cache.len() == CACHED {
             cache.remove(0);
         }
-        cache.push((key.to_owned(), found));
+        cache.push((key.to_owned(), found.clone()));
     }
     found
 }

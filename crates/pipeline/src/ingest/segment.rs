@@ -255,12 +255,17 @@ fn traits<'a>(
 /// it says where the customer is now.
 fn state_zone<'a>(draft: &mut Draft<'a>, job: &mut Job<'_, 'a>, json: Json<'a>) {
     let known = match json.text() {
-        Ok(Some(Cow::Borrowed(zone))) => job.scratch.time_zone(zone).map(Cow::Borrowed),
-        Ok(Some(Cow::Owned(zone))) => job.scratch.time_zone(&zone).map(|zone| Cow::Owned(zone.to_owned())),
+        Ok(Some(Cow::Borrowed(name))) => {
+            job.scratch.time_zone(name).map(|(name, zone)| (Cow::Borrowed(name), zone))
+        }
+        Ok(Some(Cow::Owned(name))) => {
+            job.scratch.time_zone(&name).map(|(name, zone)| (Cow::Owned(name.to_owned()), zone))
+        }
         Ok(None) | Err(_) => None,
     };
-    if known.is_some() {
-        draft.state("timezone", known);
+    if let Some((name, zone)) = known {
+        draft.local_hour = zone.hour(draft.occurred_at);
+        draft.state("timezone", Some(name));
     }
 }
 

@@ -30,6 +30,7 @@ pub fn event(record: CustomerEvent<'_>) -> Event<'_> {
         name: record.event.filter(|_| record.r#type != wire::EventType::Other),
         occurred_at: record.occurred_at,
         received_at: record.received_at,
+        local_hour: record.local_hour.and_then(|hour| u8::try_from(hour).ok()),
         identifiers: record.identifiers.into_iter().filter_map(identifier).collect(),
         traits: record.traits.into_iter().map(|t| TraitChange { name: t.name, value: t.value }).collect(),
         consents: record.consents.into_iter().map(consent).collect(),
@@ -157,7 +158,12 @@ pub(super) fn encode_profile(key: NodeKey, profile: &Profile, out: &mut Vec<u8>)
         surveys: Vec::new(),
         freshness: Vec::new(),
         predictions: Vec::new(),
+        hours: Vec::new(),
+        returns: Vec::new(),
+        older_returns: Vec::new(),
+        lifetime: Vec::new(),
     };
+    let lifetime = profile.lifetime();
     record.encode_with(
         out,
         profile.identifiers.iter().map(wire_identifier),
@@ -173,7 +179,38 @@ pub(super) fn encode_profile(key: NodeKey, profile: &Profile, out: &mut Vec<u8>)
         profile.surveys.iter().map(wire_survey),
         profile.freshness.iter().map(wire_freshness),
         profile.predictions.iter().map(wire_prediction),
+        profile.hours.iter().map(wire_hour),
+        profile.returns.iter().map(wire_return),
+        profile.older_returns.iter().map(wire_return_sum),
+        lifetime.iter().map(wire_lifetime),
     );
+}
+
+fn wire_hour(known: &profile::HourCount) -> wire::HourCount {
+    wire::HourCount { hour: i32::from(known.hour), count: signed32(known.count) }
+}
+
+fn wire_return(known: &profile::Return) -> wire::Return<'_> {
+    wire::Return {
+        order_id: &known.order_id,
+        at: known.at,
+        currency: known.currency.as_deref(),
+        amount: known.amount,
+        whole: known.whole,
+    }
+}
+
+fn wire_return_sum(sum: &profile::ReturnSum) -> wire::ReturnSum<'_> {
+    wire::ReturnSum { currency: &sum.currency, amount: sum.amount }
+}
+
+fn wire_lifetime(known: &profile::Lifetime) -> wire::Lifetime<'_> {
+    wire::Lifetime {
+        currency: known.currency.as_deref(),
+        orders: signed(known.orders),
+        total: known.total,
+        last_at: known.last_at,
+    }
 }
 
 fn wire_trait(known: &profile::Trait) -> wire::Trait<'_> {
@@ -388,6 +425,31 @@ impl<'a> wire::CustomerProfileLists<'a> for Lists<'_> {
         };
         push(&mut self.0.predictions, left, known);
     }
+
+    fn hours(&mut self, item: wire::HourCount, left: usize) {
+        if let Ok(hour) = u8::try_from(item.hour) {
+            push(&mut self.0.hours, left, profile::HourCount { hour, count: unsigned32(item.count) });
+        }
+    }
+
+    fn returns(&mut self, item: wire::Return<'a>, left: usize) {
+        let known = profile::Return {
+            order_id: Text::from(item.order_id),
+            currency: item.currency.map(Text::from),
+            at: item.at,
+            amount: item.amount,
+            whole: item.whole,
+        };
+        push(&mut self.0.returns, left, known);
+    }
+
+    fn older_returns(&mut self, item: wire::ReturnSum<'a>, left: usize) {
+        let sum = profile::ReturnSum { currency: Text::from(item.currency), amount: item.amount };
+        push(&mut self.0.older_returns, left, sum);
+    }
+
+    /// It follows from the others.
+    fn lifetime(&mut self, _: wire::Lifetime<'a>, _: usize) {}
 }
 
 fn day(day: &wire::Day) -> profile::Day {

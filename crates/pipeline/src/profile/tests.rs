@@ -107,6 +107,7 @@ fn event<'a>(id: &'a str, name: &'a str, at: Millis) -> CustomerEvent<'a> {
         }],
         order: (name == "Order Completed").then_some(OrderTotal { order_id: id, total: Some(100), units: 1 }),
         survey: None,
+        local_hour: None,
     }
 }
 

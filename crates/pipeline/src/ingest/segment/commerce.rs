@@ -61,6 +61,9 @@ pub(super) fn read<'a>(
             product(errors, draft, money, properties);
         }
         Some(names::ORDER_COMPLETED) => order(errors, draft, job, money, properties),
+        Some(names::ORDER_REFUNDED | names::ORDER_CANCELLED) => {
+            returned(errors, draft, job, money, properties);
+        }
         Some(names::SURVEY_COMPLETED) => draft.survey = survey(errors, properties, answer),
         _ => other(errors, draft, job, money, properties),
     }
@@ -131,6 +134,36 @@ fn order<'a>(
         // An order whose amount nobody can read is an order all the same.
         let total = money.known(Some(total));
         draft.order = Some(Order { id, total, units });
+    }
+}
+
+/// Order Refunded, Order Cancelled: number, checked; and the amount: `total`, else `revenue`, else what the lines come to if each has
+/// a price. Without any of these, all of the order is meant.
+fn returned<'a>(
+    errors: &mut Errors,
+    draft: &mut Draft<'a>,
+    job: &Job<'_, 'a>,
+    money: Money,
+    properties: &Properties<'a>,
+) {
+    let id = errors.required_text("properties.order_id", properties.order_id);
+    let id = errors.at_most("properties.order_id", MAX_ID_BYTES, id);
+    let mut products = Vec::new();
+    let _ = properties.products.elements(|line| products.push(line));
+    let units = lines(errors, draft, job, money, &products);
+    let (field, amount) = match (properties.total.is_none(), properties.revenue.is_none()) {
+        (true, false) => ("properties.revenue", properties.revenue),
+        _ => ("properties.total", properties.total),
+    };
+    let stated = errors.amount(field, amount, money.decimals());
+    let of_line = |item: &Item<'_>| item.price?.checked_mul(i64::from(item.quantity));
+    let of_lines = || {
+        let all = draft.items.iter().map(of_line).try_fold(0i64, |sum, line| sum.checked_add(line?));
+        all.filter(|_| !draft.items.is_empty() && draft.items.len() == products.len())
+    };
+    let total = stated.or_else(of_lines);
+    if let Some(id) = id {
+        draft.order = Some(Order { id, total: money.known(total), units });
     }
 }
 

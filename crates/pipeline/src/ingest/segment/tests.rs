@@ -413,3 +413,48 @@ fn nothing_is_received_after_it_arrived() {
     let told = tell(Mapping::Segment, r#"{"type":"page","userId":"u","receivedAt":"9999-01-01T00:00:00Z"}"#);
     assert_eq!((told.event().received_at, told.event().occurred_at), (ARRIVAL, ARRIVAL));
 }
+
+#[test]
+fn refunds_and_cancellations_say_how_much_or_mean_all_of_it() {
+    let order = |name: &str, more: &str| {
+        let properties = format!(r#"{{"order_id":"o1"{more}}}"#);
+        let call = format!(r#"{{"type":"track","userId":"u","event":"{name}","properties":{properties}}}"#);
+        let told = tell(Mapping::Segment, &call);
+        let event = told.event();
+        let order = event.order.unwrap();
+        (order.order_id.to_owned(), order.total, event.currency.map(str::to_owned))
+    };
+    let usd = |total| ("o1".to_owned(), total, Some("USD".to_owned()));
+    let refund = |more: &str| order("Order Refunded", more);
+    assert_eq!(refund(r#","total":25.5"#), usd(Some(2_550)));
+    assert_eq!(refund(r#","revenue":3"#), usd(Some(300)));
+    assert_eq!(
+        refund(r#","products":[{"product_id":"a","price":2,"quantity":3},{"product_id":"b","price":1}]"#),
+        usd(Some(700))
+    );
+    assert_eq!(refund(r#","products":[{"product_id":"a"}]"#), usd(None), "a line without a price");
+    assert_eq!(refund(""), usd(None));
+    assert_eq!(refund(r#","total":1,"currency":"DOGE""#), ("o1".to_owned(), None, None));
+    assert_eq!(order("Order Cancelled", ""), usd(None));
+    refused(
+        r#"{"type":"track","userId":"u","event":"Order Refunded","properties":{"total":-1}}"#,
+        &[
+            "missing_field properties.order_id: a string / nothing",
+            "out_of_range properties.total: a number from 0 to 9000000000000000 minor units / -1",
+        ],
+    );
+}
+
+#[test]
+fn the_hour_is_that_of_the_zone_that_the_call_names() {
+    let hour = |context: &str| {
+        let call = format!(
+            r#"{{"type":"page","userId":"u","originalTimestamp":"2026-03-05T06:30:00Z","context":{context}}}"#
+        );
+        tell(Mapping::Segment, &call).event().local_hour
+    };
+    assert_eq!(hour(r#"{"timezone":"Europe/Berlin"}"#), Some(7));
+    assert_eq!(hour(r#"{"timezone":"America/Los_Angeles"}"#), Some(22));
+    assert_eq!(hour(r#"{"timezone":"Mars"}"#), None);
+    assert_eq!(hour("{}"), None);
+}

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     /// What the contract's frozen bytes say: every field is filled.
-    const FROZEN: &str = include_str!("../../../../contracts/golden/customer_profile.v1.hex");
+    const FROZEN: &str = include_str!("../../../../contracts/golden/customer_profile.v2.hex");
 
     fn bytes() -> Vec<u8> {
         let pairs = FROZEN.trim().as_bytes().chunks(2);
