@@ -13,6 +13,8 @@ mod docs;
 #[cfg(test)]
 mod known;
 #[cfg(test)]
+mod mappings;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod otlp;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    ContractsCommand, DlqCommand, HealthArgs, IdentityCommand, LagArgs, LoadArgs, OffsetsCommand, ReadArgs,
-    RunArgs, TopicsCommand,
+    ContractsCommand, DlqCommand, HealthArgs, IdentityCommand, LagArgs, LoadArgs, MappingsCommand,
+    OffsetsCommand, ReadArgs, RunArgs, TopicsCommand,
 };
 use crate::config::{LogFormat, LogLevel};
 
@@ -81,6 +81,9 @@ pub(crate) enum Command {
     /// Show what sources may send and what consumers get, field by field
     #[command(subcommand)]
     Contracts(ContractsCommand),
+    /// Test how foreign payloads are mapped
+    #[command(subcommand)]
+    Mappings(MappingsCommand),
     /// Print a script that completes commands and flags in a shell
     Completions {
         /// Shell
@@ -148,7 +151,7 @@ fn rfc3339(text: &str) -> Result<String, String> {
 /// The commands as a newcomer meets them. Clap has no groups of commands; a test holds that none is forgotten.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Try it", &["demo", "sandbox"]),
-    ("Check it", &["config", "contracts", "topics"]),
+    ("Check it", &["config", "contracts", "mappings", "topics"]),
     ("Run it", &["run", "lag", "read", "identity", "load", "dlq", "offsets", "health", "bench"]),
     ("Set up", &["completions"]),
 ];

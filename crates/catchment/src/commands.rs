@@ -7,6 +7,7 @@ mod health;
 mod identity;
 mod lag;
 mod load;
+mod mappings;
 mod offsets;
 mod operator;
 mod read;
@@ -19,6 +20,7 @@ pub(crate) use health::HealthArgs;
 pub(crate) use identity::IdentityCommand;
 pub(crate) use lag::LagArgs;
 pub(crate) use load::LoadArgs;
+pub(crate) use mappings::MappingsCommand;
 pub(crate) use offsets::OffsetsCommand;
 pub(crate) use read::ReadArgs;
 pub(crate) use run::{Role, RunArgs};
@@ -50,6 +52,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Check { config }) => config::check(&mut Out::stdout(), &config),
         Command::Config(ConfigCommand::Reference) => Out::stdout().text(&crate::config::markdown()),
         Command::Contracts(command) => contracts::run(&mut Out::stdout(), &command),
+        Command::Mappings(command) => mappings::run(&mut Out::stdout(), &command),
         Command::Run(args) => crate::run::run(&args),
         Command::Topics(command) => topics::run(&mut Out::stdout(), &command),
         Command::Dlq(command) => dlq::run(&mut Out::stdout(), &command),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use catchment_domain::campaign::{Campaign, CampaignError};
 use catchment_domain::model::Model;
+use catchment_pipeline::ingest::foreign::{Foreign, ForeignError};
 
 use crate::config::{Config, ConfigError, ConfigErrors, Document};
 
@@ -52,6 +53,26 @@ fn all<T>(
         }
     }
     ConfigErrors::of(findings).map_or(Ok(defined), Err)
+}
+
+/// A mapping of foreign payloads.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(crate) fn mapping(path: &Path) -> Result<Foreign, ConfigErrors> {
+    let document = Document::read(path)?;
+    let file = document.parse()?;
+    Foreign::new(&file).map_err(|error| document.error_at(place_in_mapping(&error), error.to_string()).into())
+}
+
+/// The key that is at fault. Names of fields hold dots, so the field itself can't be pointed at by its path.
+fn place_in_mapping(error: &ForeignError) -> &str {
+    match error {
+        ForeignError::To => "to",
+        ForeignError::Where => "where",
+        ForeignError::Path { at, .. } | ForeignError::Formula { at, .. } => at,
+        ForeignError::Rule(at) | ForeignError::Clash(at) => at,
+    }
 }
 
 fn model(path: &Path) -> Result<Model, ConfigErrors> {

@@ -28,8 +28,10 @@ enum Values {
 
 /// The contract of the values that we write to a topic.
 pub(crate) fn contract_of(topic: &str) -> Option<&'static Contract> {
-    if topic == topics::CUSTOMER_UNATTRIBUTED {
-        return Some(&catalogue::CUSTOMER_EVENT);
+    match topic {
+        topics::CUSTOMER_UNATTRIBUTED => return Some(&catalogue::CUSTOMER_EVENT),
+        topics::CATALOG_UPDATES => return Some(&catalogue::CATALOG_ITEM),
+        _ => {}
     }
     let ours = catalogue::ALL.iter().copied().filter(|contract| contract.direction != Direction::Source);
     ours.into_iter().find(|contract| contract.topic == Some(topic))

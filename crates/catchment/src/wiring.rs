@@ -1,11 +1,12 @@
 //! From a configuration to what the roles are made with. The same for every log.
 
 use crate::config::{self, Config, ConfigErrors, Document};
-use crate::definitions::Definitions;
+use crate::definitions::{self, Definitions};
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_domain::identity::{Limits, Rules};
 use catchment_pipeline::catalog::CatalogSettings;
+use catchment_pipeline::ingest::foreign::Foreign;
 use catchment_pipeline::ingest::{Format, Mapping, SourceSpec, Tombstone};
 use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
 use catchment_pipeline::topology::{Clash, Shape, Topology};
@@ -13,6 +14,7 @@ use catchment_runtime::BatchLimits;
 use catchment_runtime::state::StateFormat;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What ids of events are hashed with; a constant of the program, so that a restart finds what was seen before it.
 const DEDUP_PURPOSE: &str = "catchment 2026 event ids of deduplication";
@@ -71,7 +73,24 @@ pub(crate) fn sources(config: &Config) -> anyhow::Result<Vec<SourceSpec>> {
     config.sources.iter().map(source).collect()
 }
 
+/// How a source's payloads are brought into the form that its mapping takes.
+fn via(path: &Path, mapping: Mapping) -> Result<Arc<Foreign>, ConfigErrors> {
+    let foreign = definitions::mapping(path)?;
+    if foreign.to() != mapping {
+        let message = "maps to another form than the `mapping` of the source that names it";
+        return Err(Document::read(path)?.error_at("to", message).into());
+    }
+    Ok(Arc::new(foreign))
+}
+
 fn source(source: &config::Source) -> anyhow::Result<SourceSpec> {
+    let mapping = match source.mapping {
+        config::Mapping::Segment => Mapping::Segment,
+        config::Mapping::Hubspot => Mapping::Hubspot,
+        config::Mapping::Salesforce => Mapping::Salesforce,
+        config::Mapping::Contact => Mapping::Contact,
+        config::Mapping::Catalog => Mapping::Catalog,
+    };
     Ok(SourceSpec {
         name: source.name.clone(),
         topic: source.topic.clone(),
@@ -79,13 +98,8 @@ fn source(source: &config::Source) -> anyhow::Result<SourceSpec> {
             config::Format::Json => Format::Json,
             config::Format::Avro => Format::Avro,
         },
-        mapping: match source.mapping {
-            config::Mapping::Segment => Mapping::Segment,
-            config::Mapping::Hubspot => Mapping::Hubspot,
-            config::Mapping::Salesforce => Mapping::Salesforce,
-            config::Mapping::Contact => Mapping::Contact,
-            config::Mapping::Catalog => Mapping::Catalog,
-        },
+        mapping,
+        via: source.via.as_deref().map(|path| via(path, mapping)).transpose()?,
         arrival: source.arrival.as_deref().map(str::parse).transpose()?,
         max_bytes: usize::try_from(source.max_bytes.bytes())?,
         tombstone: match source.tombstone {

@@ -171,7 +171,7 @@ contract!(
 );
 contract!(
     /// A contact of a CRM.
-    CRM_CONTACT, 2, "crm_contact" v 1, Source, Some(topics::CRM_CONTACTS),
+    CRM_CONTACT, 2, "crm_contact" v 2, Source, Some(topics::CRM_CONTACTS),
     &[json_form!("hubspot"), json_form!("salesforce"), json_form!("contact")]
 );
 contract!(

@@ -12,6 +12,7 @@ use catchment_contracts::catalogue::BEHAVIOUR_EVENT;
 use catchment_contracts::schemas::BuiltinSchemas;
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
+use catchment_pipeline::ingest::foreign::Foreign;
 use catchment_pipeline::ingest::{
     Clock, Format, IngestSettings, IngestTask, Mapped, Mapping, RawRecord, Scratch, SourceSpec, Verdict, map,
     transcode,
@@ -20,7 +21,9 @@ use catchment_runtime::record::{Cleanup, TopicSpec};
 use catchment_runtime::{Headers, Offset, Record, Step, Task, TopicPartition, TopicTable};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::Value as Json;
+use std::fs;
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 
 const EVENTS: u32 = 1_000;
@@ -243,5 +246,45 @@ fn bench(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench);
+/// Foreign payloads, by the mappings that come with the program: from the payload to the canonical record.
+fn foreign(c: &mut Criterion) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/mappings");
+    let mut group = c.benchmark_group("foreign");
+    for (mapping, sample) in [
+        ("hubspot_webhook", "creation"),
+        ("hubspot_contact", "contact"),
+        ("salesforce_contact", "create"),
+        ("debezium_customers", "update"),
+        ("shopify_product", "update"),
+        ("shopify_order", "create"),
+    ] {
+        let text = fs::read_to_string(folder.join(format!("{mapping}.yaml"))).unwrap();
+        let foreign = Foreign::new(&serde_saphyr::from_str(&text).unwrap()).unwrap();
+        // As a system sends it, without white space.
+        let payload = fs::read_to_string(folder.join(format!("{mapping}/{sample}.json"))).unwrap();
+        let payload = serde_json::from_str::<Json>(&payload).unwrap().to_string();
+        let via = Some(Arc::new(foreign));
+        let form = via.as_ref().map_or(Mapping::Contact, |foreign| foreign.to());
+        let spec = SourceSpec { via, ..SourceSpec::new("crm", "raw", form) };
+        let mut scratch = Scratch::default();
+        let raw = RawRecord {
+            value: Some(payload.as_bytes()),
+            partition: 0,
+            offset: 0,
+            arrival: 1_798_761_600_000,
+        };
+        let mut sink = |mapped: Mapped<'_>| {
+            black_box(&mapped);
+        };
+        group.bench_function(format!("{mapping}/{} bytes", payload.len()), |b| {
+            b.iter(|| {
+                let verdict = map(&spec, &KeySecret::PUBLISHED, &raw, &mut scratch, &mut sink);
+                assert!(matches!(verdict, Verdict::Events { count: 1, .. } | Verdict::Item { .. }));
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench, foreign);
 criterion_main!(benches);

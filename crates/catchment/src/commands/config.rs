@@ -18,6 +18,7 @@ pub(super) fn check<W: Write>(out: &mut Out<W>, path: &Path) -> anyhow::Result<(
     let config = config::load(path, std::env::vars())?;
     let definitions = Definitions::load(&config)?;
     let topology = wiring::topology_of_file(path, &config)?;
+    wiring::sources(&config)?;
     out.line(format_args!("{} is in order.", path.display()))?;
     let secret = match &config.identity.secret_file {
         Some(file) => format!("from {}", file.display()),
@@ -60,6 +61,10 @@ fn sources<W: Write>(out: &mut Out<W>, config: &Config) -> anyhow::Result<()> {
         .iter()
         .map(|source| {
             let form = format!("{} as {}", source.mapping.as_str(), source.format.as_str());
+            let form = match &source.via {
+                Some(file) => format!("{form}, via {}", file.display()),
+                None => form,
+            };
             let arrival = match &source.arrival {
                 Some(field) => format!("arrival in {field}"),
                 None => "arrival by record timestamp".to_owned(),

@@ -113,6 +113,7 @@ impl Config {
 
     fn resolve(&mut self, directory: &Path) {
         let resolve = |path: &mut PathBuf| *path = directory.join(&*path);
+        self.sources.iter_mut().filter_map(|source| source.via.as_mut()).for_each(resolve);
         self.models.iter_mut().for_each(resolve);
         self.campaigns.iter_mut().for_each(resolve);
         self.identity.secret_file.iter_mut().for_each(resolve);

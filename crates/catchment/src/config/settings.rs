@@ -262,6 +262,8 @@ sections! {
         format: Format = Format::Json => Kind::Choice(Format::WORDS),
         /// What its records say.
         mapping: Mapping => Kind::Choice(Mapping::WORDS),
+        /// File that brings a foreign payload into the form that `mapping` takes, where it has not that form itself.
+        via: Option<PathBuf> = None => Kind::File,
         /// Field with the time at which a record arrived, such as `receivedAt`. The record's Kafka timestamp where
         /// the key is absent.
         arrival: Option<String> = None => Kind::FieldPath,

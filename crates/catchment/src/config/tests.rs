@@ -56,6 +56,7 @@ fn the_smallest_file_gets_the_defaults() {
             topic: "behaviour.events".to_owned(),
             format: Format::Json,
             mapping: Mapping::Segment,
+            via: None,
             arrival: None,
             max_bytes: Size(32_768),
             tombstone: Tombstone::DeadLetter,

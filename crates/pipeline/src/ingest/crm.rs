@@ -6,7 +6,7 @@ mod tests;
 use super::check::{Errors, MAX_ID_BYTES, name_of, word};
 use super::draft::{Draft, entries};
 use super::json::{Json, Kind, shape};
-use super::map::{Job, Reason, Sink, Verdict, content_id, open};
+use super::map::{Job, Reason, Sink, Verdict, open};
 use super::segment::EMAIL_MARKETING;
 use catchment_contracts::dead_letter::{ErrorCode, FieldError};
 use catchment_contracts::{ConsentStatus, EventType};
@@ -145,7 +145,7 @@ pub(super) fn salesforce(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Mapping {
     }
 
     let gap = change.is_some_and(|change| change.starts_with("GAP_"));
-    let replay = replay.unwrap_or_else(|| Cow::Owned(content_id(job.text)));
+    let replay = replay.unwrap_or_else(|| Cow::Owned(job.content_id()));
     let count = records.len();
     for (i, record) in records.into_iter().enumerate() {
         let id = if count == 1 { replay.clone() } else { Cow::Owned(format!("{replay}#{i}")) };
@@ -235,6 +235,7 @@ impl<'a> Statements<'a> {
 }
 
 shape!(Contact {
+    event_id = "event_id",
     contact_id = "contact_id",
     user_id = "user_id",
     email = "email",
@@ -245,6 +246,7 @@ shape!(Contact {
     timezone = "timezone",
     updated_at = "updated_at",
     consents = "consents",
+    traits = "traits",
 });
 
 shape!(ContactConsent {
@@ -256,6 +258,8 @@ shape!(ContactConsent {
 pub(super) fn contact(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Mapping {
     let contact: Contact<'_> = open(job.text)?;
     let mut errors = Errors::default();
+    let event_id = errors.id("event_id", contact.event_id);
+    let event_id = errors.at_most("event_id", MAX_ID_BYTES, event_id);
     let contact_id = errors.required_text("contact_id", contact.contact_id);
     let user_id = errors.text("user_id", contact.user_id);
     let email = errors.text("email", contact.email);
@@ -266,8 +270,15 @@ pub(super) fn contact(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Mapping {
     let spelled_zone = errors.text("timezone", contact.timezone);
     let updated_at = errors.required_time("updated_at", contact.updated_at).unwrap_or_default();
 
-    let mut draft = contact_draft(job, None, updated_at);
+    let mut draft = contact_draft(job, event_id, updated_at);
     contact_consents(&mut errors, &mut draft, contact.consents);
+    errors.is_object("traits", contact.traits);
+    if contact.traits.kind() == Kind::Object {
+        let read = contact.traits.entries(|name, value| draft.state_json(&mut errors, "traits", name, value));
+        if read.is_err() {
+            errors.push(ErrorCode::InvalidJson, "traits", "Unicode text", "half a surrogate pair");
+        }
+    }
     if !errors.is_empty() {
         return Err(errors.into_vec());
     }
@@ -323,7 +334,7 @@ fn contact_consents<'a>(errors: &mut Errors, draft: &mut Draft<'a>, json: Json<'
 /// A contact event that happened at that time, but not after it arrived.
 fn contact_draft<'a>(job: &Job<'_, 'a>, id: Text<'a>, occurred_at: i64) -> Draft<'a> {
     let mut draft = Draft::new(EventType::Contact);
-    draft.event_id = id.unwrap_or_else(|| Cow::Owned(content_id(job.text)));
+    draft.event_id = id.unwrap_or_else(|| Cow::Owned(job.content_id()));
     draft.received_at = job.record.arrival;
     draft.occurred_at = occurred_at.min(job.record.arrival);
     draft

@@ -1,6 +1,7 @@
 //! From one raw record to what it says, or why it can't be taken.
 
 use super::draft::Buffers;
+use super::foreign::Brought;
 use super::json::{Json, Shape, read_object};
 use super::source::{Format, Mapping, SourceSpec, Tombstone};
 use super::{catalog, check, crm, segment};
@@ -121,12 +122,30 @@ pub(super) struct Job<'j, 'a> {
     pub(super) spec: &'j SourceSpec,
     pub(super) secret: &'j KeySecret,
     pub(super) record: &'j RawRecord<'a>,
-    /// The record's value; of an Avro record, as JSON.
+    /// The record's value; of an Avro record, as JSON; of a foreign payload, in the form of the contract.
     pub(super) text: &'a str,
+    pub(super) origin: Origin<'j>,
     pub(super) scratch: &'j mut Scratch,
 }
 
+/// What a record's own id is made of, where its source gave it none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'o> {
+    /// The record as it came.
+    text: &'o str,
+    /// Which of its parts, if it has several.
+    number: Option<usize>,
+}
+
 impl<'a> Job<'_, 'a> {
+    /// The id of an event whose source gave it none: a hash of the record's bytes, so that an exact redelivery is the same
+    /// event.
+    pub(super) fn content_id(&self) -> String {
+        let hash = blake3::hash(self.origin.text.as_bytes()).to_hex();
+        let id = hash.as_str().get(..32).unwrap_or_default();
+        self.origin.number.map_or_else(|| id.to_owned(), |number| format!("{id}#{number}"))
+    }
+
     /// A field that holds an amount. Avro's contracts have them as decimal text, so that nobody rounds them.
     pub(super) fn amount(&self, json: Json<'a>) -> Json<'a> {
         match self.spec.format {
@@ -163,8 +182,54 @@ pub fn map_text(
     scratch: &mut Scratch,
     sink: &mut dyn FnMut(Mapped<'_>),
 ) -> Verdict {
-    let mut job = Job { spec, secret, record, text, scratch };
-    let verdict = match spec.mapping {
+    let Some(via) = &spec.via else {
+        let origin = Origin { text, number: None };
+        return map_form(Job { spec, secret, record, text, origin, scratch }, sink);
+    };
+    let named = |errors: Vec<FieldError>| {
+        let rename = |error: FieldError| match via.origin(&error.field) {
+            Some(field) => FieldError { field, ..error },
+            None => error,
+        };
+        Verdict::DeadLetter(errors.into_iter().map(rename).collect())
+    };
+    let texts = match via.bring(text) {
+        Ok(Brought::Texts(texts)) => texts,
+        Ok(Brought::Other) => return Verdict::Nothing(Reason::OtherEntity),
+        Err(errors) => return Verdict::DeadLetter(errors),
+    };
+    let several = texts.len() > 1;
+    // What one of several is refused for must be known before any is handed over.
+    let passes = if several { [true, false].as_slice() } else { &[false] };
+    let mut all = Verdict::Events { count: 0, amounts_dropped: false };
+    for is_trial in passes {
+        all = Verdict::Events { count: 0, amounts_dropped: false };
+        for (number, form) in texts.iter().enumerate() {
+            let origin = Origin { text, number: several.then_some(number) };
+            let job = Job { spec, secret, record, text: form, origin, scratch: &mut *scratch };
+            let verdict = if *is_trial {
+                map_form(job, &mut |_| {})
+            } else {
+                map_form(job, &mut |mapped| sink(mapped))
+            };
+            all = match (all, verdict) {
+                (_, Verdict::DeadLetter(errors)) => return named(errors),
+                (
+                    Verdict::Events { count, amounts_dropped },
+                    Verdict::Events { count: more, amounts_dropped: too },
+                ) => Verdict::Events { count: count + more, amounts_dropped: amounts_dropped || too },
+                (_, Verdict::Item { amounts_dropped }) => Verdict::Item { amounts_dropped },
+                (all, Verdict::Nothing(_)) => all,
+                (all, _) => all,
+            };
+        }
+    }
+    all
+}
+
+/// Maps a record that is in the form that its source's mapping takes.
+fn map_form(mut job: Job<'_, '_>, sink: Sink<'_>) -> Verdict {
+    let verdict = match job.spec.mapping {
         Mapping::Segment => segment::map(&mut job, sink),
         Mapping::Hubspot => crm::hubspot(&mut job, sink),
         Mapping::Salesforce => crm::salesforce(&mut job, sink),
@@ -206,6 +271,16 @@ pub(super) fn refuse(code: ErrorCode, expected: &str, actual: &str) -> Verdict {
     Verdict::DeadLetter(vec![FieldError::new(code, "", expected, actual)])
 }
 
+/// What is wrong with a text that is no JSON.
+pub(super) fn no_json(text: &str) -> Vec<FieldError> {
+    let actual = match Json::parse(text) {
+        Ok(value) => check::describe(value),
+        Err(_) if text.is_empty() => "an empty value".to_owned(),
+        Err(error) => place(&error),
+    };
+    vec![FieldError::new(ErrorCode::InvalidJson, "", "JSON", &actual)]
+}
+
 /// Reads the known names of a record, or says why it is no JSON object.
 pub(super) fn open<'a, S: Shape<'a>>(text: &'a str) -> Result<S, Vec<FieldError>> {
     let begin = text.trim_start_matches([' ', '\t', '\n', '\r']);
@@ -234,12 +309,4 @@ fn place(error: &serde_json::Error) -> String {
             format!("no JSON from line {}, column {}", error.line(), error.column())
         }
     }
-}
-
-/// The id of an event whose source gave it none: a hash of the record's bytes, so that an exact redelivery is the same
-/// event.
-pub(super) fn content_id(text: &str) -> String {
-    let hash = blake3::hash(text.as_bytes());
-    let hex = hash.to_hex();
-    hex.as_str().get(..32).unwrap_or_default().to_owned()
 }

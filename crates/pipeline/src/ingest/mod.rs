@@ -20,6 +20,11 @@
 //! Duplicate names: the last one wins, as in JavaScript and Python (RFC 8259 leaves it open). Unknown names are passed
 //! over. An explicit `null` counts as absent, except as the value of a trait, which it deletes.
 //!
+//! # Foreign payloads
+//!
+//! A source may name a file that says how its payloads become what its mapping takes ([`foreign`]): they are brought into that form,
+//! and take the same pass.
+//!
 //! # Avro
 //!
 //! A datum of an Avro source is written as JSON text by the schema that it names (`contracts::transcode`), and takes the
@@ -34,6 +39,7 @@ mod catalog;
 mod check;
 mod crm;
 mod draft;
+pub mod foreign;
 mod json;
 mod map;
 mod segment;

@@ -13,7 +13,7 @@ mod tests;
 use super::check::{Errors, MAX_NAME_BYTES, describe, name_of, word};
 use super::draft::{Draft, entries};
 use super::json::{Json, Kind, Shape, shape};
-use super::map::{Job, Sink, Verdict, content_id, open};
+use super::map::{Job, Sink, Verdict, open};
 use super::source::Format;
 use catchment_contracts::dead_letter::{ErrorCode, FieldError};
 use catchment_contracts::{ConsentStatus, EventType};
@@ -143,7 +143,7 @@ pub(super) fn map(job: &mut Job<'_, '_>, sink: Sink<'_>) -> Result<Verdict, Vec<
     if !errors.is_empty() {
         return Err(errors.into_vec());
     }
-    draft.event_id = message_id.unwrap_or_else(|| Cow::Owned(content_id(job.text)));
+    draft.event_id = message_id.unwrap_or_else(|| Cow::Owned(job.content_id()));
     draft.emit(job, sink);
     Ok(Verdict::Events { count: 1, amounts_dropped })
 }

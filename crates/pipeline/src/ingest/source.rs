@@ -1,13 +1,15 @@
 //! What the configuration says of a source.
 
 use super::arrival::ArrivalPath;
+use super::foreign::Foreign;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The most bytes a record may have where its source sets no limit: 32 KiB, as the Segment specification says.
 pub const DEFAULT_MAX_BYTES: usize = 32_768;
 
 /// A source of raw records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
     /// Name: in events, in the names of dead-letter topics, in the header `catchment.source`.
@@ -17,8 +19,11 @@ pub struct SourceSpec {
     /// How its records are written.
     #[serde(default)]
     pub format: Format,
-    /// What its records look like.
+    /// What its records look like, or are brought to look like.
     pub mapping: Mapping,
+    /// How a foreign payload is brought into the form that `mapping` takes; `None`: it has that form.
+    #[serde(skip)]
+    pub via: Option<Arc<Foreign>>,
     /// The field that says when a record arrived; without it, the log's clock does.
     #[serde(default)]
     pub arrival: Option<ArrivalPath>,
@@ -42,6 +47,7 @@ impl SourceSpec {
             topic: topic.into(),
             format: Format::default(),
             mapping,
+            via: None,
             arrival: None,
             max_bytes: default_max_bytes(),
             tombstone: Tombstone::default(),
@@ -117,7 +123,8 @@ mod tests {
     fn a_source_needs_name_topic_and_mapping() {
         let text = r#"{"name":"shop","topic":"behaviour.events","mapping":"segment"}"#;
         let spec: SourceSpec = serde_json::from_str(text).unwrap();
-        assert_eq!(spec, SourceSpec::new("shop", "behaviour.events", Mapping::Segment));
+        assert_eq!((spec.name.as_str(), spec.topic.as_str()), ("shop", "behaviour.events"));
+        assert_eq!((spec.mapping, spec.format), (Mapping::Segment, Format::Json));
         assert_eq!(
             (spec.max_bytes, spec.tombstone, spec.default_currency.as_str()),
             (32_768, Tombstone::DeadLetter, "USD")

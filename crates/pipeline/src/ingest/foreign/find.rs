@@ -1,0 +1,161 @@
+//! Finds the values that a mapping names, in one pass over a text.
+
+use crate::ingest::json::{Json, Kind};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::fmt;
+
+/// Which values are looked for, by path.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    top: Node,
+    /// The paths, by slot.
+    paths: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// Where the value goes, if somebody wants it whole.
+    slot: Option<usize>,
+    children: Vec<(String, Node)>,
+}
+
+/// What was found, by slot.
+#[derive(Debug)]
+pub(super) struct Found<'a>(Vec<Json<'a>>);
+
+impl<'a> Found<'a> {
+    pub(super) fn get(&self, slot: usize) -> Json<'a> {
+        self.0.get(slot).copied().unwrap_or_default()
+    }
+}
+
+impl Finder {
+    /// The slot of a path; no names are the value itself.
+    pub(super) fn slot(&mut self, path: &str, names: &[&str]) -> usize {
+        if let Some(known) = self.paths.iter().position(|known| known == path) {
+            return known;
+        }
+        let slot = self.paths.len();
+        self.paths.push(path.to_owned());
+        let mut node = &mut self.top;
+        for name in names {
+            let place = node.children.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+                node.children.push(((*name).to_owned(), Node::default()));
+                node.children.len() - 1
+            });
+            node = &mut node.children[place].1;
+        }
+        node.slot = Some(slot);
+        slot
+    }
+
+    /// The path of a slot.
+    pub(super) fn path(&self, slot: usize) -> &str {
+        self.paths.get(slot).map_or("", String::as_str)
+    }
+
+    pub(super) fn find<'a>(&self, value: Json<'a>) -> Found<'a> {
+        let mut found = vec![Json::default(); self.paths.len()];
+        let mut input = serde_json::Deserializer::from_str(value.raw());
+        let quick = self.top.slot.is_none() && value.kind() == Kind::Object;
+        if !(quick && Into { node: &self.top, found: &mut found }.deserialize(&mut input).is_ok()) {
+            // Something is no object where one was expected: every value is looked at by itself.
+            found.fill(Json::default());
+            self.top.take(value, &mut found);
+        }
+        Found(found)
+    }
+}
+
+impl Node {
+    fn child(&self, name: &str) -> Option<&Node> {
+        self.children.iter().find(|(known, _)| known == name).map(|(_, node)| node)
+    }
+
+    /// As [`Into`], whatever the value is.
+    fn take<'a>(&self, value: Json<'a>, found: &mut [Json<'a>]) {
+        if let Some(slot) = self.slot.and_then(|slot| found.get_mut(slot)) {
+            *slot = value;
+        }
+        if self.children.is_empty() {
+            return;
+        }
+        let _ = value.entries(|name, value| {
+            if let Some(child) = self.child(&name) {
+                child.take(value, found);
+            }
+        });
+        let mut place = 0usize;
+        let _ = value.elements(|value| {
+            if let Some(child) = self.child(&place.to_string()) {
+                child.take(value, found);
+            }
+            place += 1;
+        });
+    }
+}
+
+/// Takes an object apart, in which all that is gone into is an object.
+struct Into<'n, 'f, 'de> {
+    node: &'n Node,
+    found: &'f mut [Json<'de>],
+}
+
+impl<'de> DeserializeSeed<'de> for Into<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
+        match self.node.slot {
+            // Wanted whole, and perhaps in parts.
+            Some(_) => {
+                let value = serde::Deserialize::deserialize(input)?;
+                self.node.take(value, self.found);
+                Ok(())
+            }
+            None => input.deserialize_map(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Into<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(child) = map.next_key_seed(Child(self.node))? {
+            match child {
+                Some(node) => map.next_value_seed(Into { node, found: &mut *self.found })?,
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The child of a name.
+struct Child<'n>(&'n Node);
+
+impl<'n, 'de> DeserializeSeed<'de> for Child<'n> {
+    type Value = Option<&'n Node>;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
+        input.deserialize_str(self)
+    }
+}
+
+impl<'n> Visitor<'_> for Child<'n> {
+    type Value = Option<&'n Node>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.child(name))
+    }
+}
