@@ -84,7 +84,7 @@ fn bad_configuration_names_every_place_and_exits_with_2() {
         error,
         "catchment.yaml:1:6: `app`: expected small letters, digits and `-`, at most 64, got the text `Shop`\n\
          catchment.yaml:5:5: unknown key `maping`: did you mean `mapping`? Keys here: `name`, `topic`, `format`, \
-         `mapping`, `arrival`, `max_bytes`, `tombstone`, `default_currency`\n"
+         `mapping`, `via`, `arrival`, `max_bytes`, `tombstone`, `default_currency`\n"
     );
 }
 

@@ -78,6 +78,7 @@ pub(crate) fn count_profile(effect: &ProfileEffect) {
             metrics::counter!(names::MERGES).increment(tally.merged);
             metrics::counter!(names::EVENTS_FORGOTTEN).increment(tally.forgotten);
             metrics::counter!(names::CUSTOMERS_FORGOTTEN).increment(tally.erased);
+            metrics::counter!(names::CUSTOMERS_EXPIRED).increment(tally.expired);
         }
         ProfileEffect::Refused { limit } => {
             metrics::counter!(names::MERGES_REFUSED, "limit" => limit.as_str()).increment(1);

@@ -113,6 +113,8 @@ metrics! {
         "Events that were left out, because what they say was forgotten.";
     CUSTOMERS_FORGOTTEN = "catchment_customers_forgotten_total", Kind::Counter, [],
         "Customers that were forgotten.";
+    CUSTOMERS_EXPIRED = "catchment_customers_expired_total", Kind::Counter, [],
+        "Customers of whom everything known was let go, because their newest event is older than `expiry` says.";
     PROFILES_PUBLISHED = "catchment_profiles_published_total", Kind::Counter, [],
         "Profiles that were published.";
     PREDICTIONS = "catchment_predictions_total", Kind::Counter, ["model"],

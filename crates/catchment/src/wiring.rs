@@ -8,7 +8,7 @@ use catchment_domain::identity::{Limits, Rules};
 use catchment_pipeline::catalog::CatalogSettings;
 use catchment_pipeline::ingest::foreign::Foreign;
 use catchment_pipeline::ingest::{Format, Mapping, SourceSpec, Tombstone};
-use catchment_pipeline::profile::{Publish, Shared, SharedSettings};
+use catchment_pipeline::profile::{Expiry, Publish, Shared, SharedSettings};
 use catchment_pipeline::topology::{Clash, Shape, Topology};
 use catchment_runtime::BatchLimits;
 use catchment_runtime::state::StateFormat;
@@ -157,6 +157,10 @@ pub(crate) fn profile(
         dedup_key: secret.derived(DEDUP_PURPOSE),
         dedup_window: u64::try_from(config.dedup.window.millis())?,
         dedup_limit: usize::try_from(config.dedup.max_entries)?,
+        expiry: Expiry {
+            anonymous: Some(config.expiry.anonymous.millis()).filter(|kept| *kept > 0),
+            known: Some(config.expiry.known.millis()).filter(|kept| *kept > 0),
+        },
         timer_grace: config.timers.grace.millis(),
         publish: match config.profiles.publish {
             config::Publish::Step => Publish::Step,

@@ -276,7 +276,10 @@ fn foreign(c: &mut Criterion) {
         let mut sink = |mapped: Mapped<'_>| {
             black_box(&mapped);
         };
-        group.bench_function(format!("{mapping}/{} bytes", payload.len()), |b| {
+        group.bench_function(format!("{mapping}/{} bytes, brought", payload.len()), |b| {
+            b.iter(|| black_box(spec.via.as_ref().unwrap().bring(&payload).unwrap()));
+        });
+        group.bench_function(format!("{mapping}/{} bytes, whole", payload.len()), |b| {
             b.iter(|| {
                 let verdict = map(&spec, &KeySecret::PUBLISHED, &raw, &mut scratch, &mut sink);
                 assert!(matches!(verdict, Verdict::Events { count: 1, .. } | Verdict::Item { .. }));

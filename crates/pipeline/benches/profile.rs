@@ -14,7 +14,9 @@ use catchment_contracts::{
 use catchment_domain::identity::Rules;
 use catchment_domain::model::{Model, ModelFile};
 use catchment_domain::{IdentifierType as Kind, KeySecret, Profile};
-use catchment_pipeline::profile::{NEWEST_FORMAT, ProfileTask, Publish, Shared, SharedSettings, event};
+use catchment_pipeline::profile::{
+    Expiry, NEWEST_FORMAT, ProfileTask, Publish, Shared, SharedSettings, event,
+};
 use catchment_pipeline::topology::{Shape, Topology};
 use catchment_runtime::snapshot::format::{
     BlockReader, Chain, Entry, Kind as BlockKind, entries, write_block, write_entry, write_preamble,
@@ -193,6 +195,7 @@ fn task(publish: Publish) -> ProfileTask {
             merges: topology.merges,
             partitions: 1,
             identity: Rules::default(),
+            expiry: Expiry::default(),
             schemas: SchemaIds::builtin(),
             state_format: NEWEST_FORMAT,
             dedup_key: [7; 32],

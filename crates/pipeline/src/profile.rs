@@ -14,7 +14,7 @@ mod tests;
 mod whole;
 
 pub use convert::event;
-pub use fold::{Shared, SharedSettings};
+pub use fold::{Expiry, Shared, SharedSettings};
 pub use stored::{Customer, DEFAULT_FORMAT, NEWEST_FORMAT, OLDEST_FORMAT, StoredNode};
 pub use task::{Messages, ProfileEffect, ProfileTask, Publish, Tally};
 pub use whole::Whole;

@@ -190,6 +190,8 @@ sections! {
         dedup: Dedup = Dedup { window: Span::hours(48), max_entries: 1_000_000 } => Kind::Section(Dedup::KEYS),
         /// How decisions wait.
         timers: Timers = Timers { grace: Span::of_millis(5_000) } => Kind::Section(Timers::KEYS),
+        /// How long what is known of customers is kept.
+        expiry: Expiry = Expiry { anonymous: Span::hours(90 * 24), known: Span::of_millis(0) } => Kind::Section(Expiry::KEYS),
         /// How profiles are published.
         profiles: Profiles = Profiles { publish: Publish::Step } => Kind::Section(Profiles::KEYS),
         /// Files of the models that score profiles.
@@ -297,6 +299,14 @@ sections! {
         /// How long a decision that waits for an exception (`after … unless …`) waits at least from when its event
         /// arrived, for what arrives right behind it: a phone that was offline sends a cart and its order together.
         grace: Span = Span::of_millis(5_000) => Kind::Span { least: Span::of_millis(0), most: Span::hours(24) },
+    }
+
+    /// How long what is known of customers is kept, counted from their newest event.
+    Expiry {
+        /// Of customers who are known by devices alone. `0s`: for good.
+        anonymous: Span = Span::hours(90 * 24) => Kind::Span { least: Span::of_millis(0), most: Span::hours(3_650 * 24) },
+        /// Of all others. `0s`: for good.
+        known: Span = Span::of_millis(0) => Kind::Span { least: Span::of_millis(0), most: Span::hours(3_650 * 24) },
     }
 
     /// How profiles are published.

@@ -73,7 +73,7 @@ fn a_section_without_keys_counts_as_absent() {
 
 #[test]
 fn unknown_key_names_the_nearest_and_all() {
-    let keys = "`app`, `clock`, `partitions`, `identity`, `sources`, `batch`, `dedup`, `timers`, `profiles`, `models`, \
+    let keys = "`app`, `clock`, `partitions`, `identity`, `sources`, `batch`, `dedup`, `timers`, `expiry`, `profiles`, `models`, \
                 `campaigns`, `instance`, `lanes`, `commit`, `kafka`, `topics`, `registry`, `admin`, `traces`, `state`, `log`";
     refused_keys(
         "campaings: [a.yaml]\n",
@@ -213,7 +213,7 @@ fn all_mistakes_are_found_at_once() {
         &[("CATCHMENT__LOG__LEVEL", "loud")],
         "c.yaml:1:13: `partitions`: expected a whole number from 1 to 1024, got the number 0\n\
          c.yaml:2:1: unknown key `clok`: did you mean `clock`? Keys here: `app`, `clock`, `partitions`, `identity`, \
-         `sources`, `batch`, `dedup`, `timers`, `profiles`, `models`, `campaigns`, `instance`, `lanes`, \
+         `sources`, `batch`, `dedup`, `timers`, `expiry`, `profiles`, `models`, `campaigns`, `instance`, `lanes`, \
          `commit`, `kafka`, `topics`, `registry`, `admin`, `traces`, `state`, `log`\n\
          c.yaml:4:16: `batch.max_records`: expected a whole number, got the text `many`\n\
          c.yaml:5:3: unknown key `max_byte`: did you mean `max_bytes`? Keys here: `max_records`, `max_bytes`\n\

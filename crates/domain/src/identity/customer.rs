@@ -128,6 +128,13 @@ impl<C: Content> Customer<C> {
         *known = at.max(*known);
     }
 
+    /// Lets everything go but who belongs to it.
+    pub(super) fn empty(&mut self) {
+        self.content = C::default();
+        self.tried.clear();
+        self.members.values_mut().for_each(|member| *member = Member::default());
+    }
+
     /// Joins another customer, whose members were granted before.
     pub(super) fn take_in(&mut self, other: Customer<C>, most: Most) {
         for (node, brought) in other.members {

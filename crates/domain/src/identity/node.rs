@@ -132,6 +132,8 @@ pub enum Note {
     Forgotten,
     /// The customer is forgotten.
     Erased,
+    /// What was known of the customer has outlived its time.
+    Expired,
 }
 
 /// What a message brought about, besides the change of the node.
@@ -217,6 +219,20 @@ impl<C: Content> Node<C> {
             }
         }
         Ok(())
+    }
+
+    /// What is known of the customer has outlived its time: all of it goes but who is one with whom, which pointers elsewhere
+    /// rely on. Unlike after [`Message::Forget`], an event of before may bring some of it back. False, and nothing goes, at a
+    /// root whose customer is about to move or has not all come: it is to be tried again later. False elsewhere, too.
+    pub fn expire(&mut self, effects: &mut Effects<C>) -> bool {
+        let Standing::Root(root) = &mut self.standing else { return false };
+        let Root { customer, asking, waiting } = &mut **root;
+        if asking.is_some() || !waiting.is_empty() || !customer.expected.is_empty() {
+            return false;
+        }
+        customer.empty();
+        effects.notes.push(Note::Expired);
+        true
     }
 
     fn at_root(
@@ -503,10 +519,8 @@ impl<C: Content> Desk<'_, C> {
             waiting.push(Waiting::Forget { at });
             return;
         }
-        customer.content = C::default();
-        customer.tried.clear();
+        customer.empty();
         let members: Vec<NodeRef> = customer.members.keys().copied().collect();
-        customer.members.values_mut().for_each(|member| *member = Member::default());
         for node in members {
             customer.forgotten_until(node, at);
         }

@@ -75,7 +75,7 @@ pub struct Foreign {
 
 /// A payload, taken apart.
 #[derive(Debug)]
-pub(super) enum Brought {
+pub enum Brought {
     /// One text for each record that it becomes, in the form of the contract.
     Texts(Vec<String>),
     /// It is not what the mapping is about.
@@ -128,10 +128,15 @@ impl Foreign {
     }
 
     /// Brings a payload into the form of the contract.
-    pub(super) fn bring(&self, text: &str) -> Result<Brought, Vec<FieldError>> {
-        let payload = Json::parse(text).map_err(|_| super::map::no_json(text))?;
+    ///
+    /// # Errors
+    /// What is wrong with the payload before it is held against the contract.
+    pub fn bring(&self, text: &str) -> Result<Brought, Vec<FieldError>> {
         let mut errors = Errors::default();
-        let found = self.root.find(payload);
+        let found = match self.root.find_in_text(text) {
+            Some(found) => found,
+            None => self.root.find(Json::parse(text).map_err(|_| super::map::no_json(text))?),
+        };
         if !self.only_if.iter().all(|condition| condition.holds(&[&found])) {
             return Ok(Brought::Other);
         }

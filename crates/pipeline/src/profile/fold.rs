@@ -5,7 +5,7 @@ use catchment_domain::campaign::{Campaign, Ledger, Match, Timer};
 use catchment_domain::identity::Rules;
 use catchment_domain::model::Model;
 use catchment_domain::profile::Text;
-use catchment_domain::{Event, Millis, Profile};
+use catchment_domain::{Event, IdentifierType, Millis, Profile};
 use catchment_runtime::state::StateFormat;
 use catchment_runtime::{Partition, TopicId};
 use smallvec::SmallVec;
@@ -59,11 +59,36 @@ pub struct SharedSettings {
     pub publish: super::Publish,
     /// How long a decision waits at least, from the arrival of its event, for what arrives with it. Milliseconds.
     pub timer_grace: Millis,
+    /// How long what is known of a customer is kept from her newest event on.
+    pub expiry: Expiry,
     /// True if `now` is the watermark of the input, false if it is the wall clock.
     pub event_clock: bool,
     /// True if one lane has all partitions and reads them in order of arrival: then what a partition's own input says of
     /// the time is true of all. Else every task tells the others how far it has read.
     pub reads_by_arrival: bool,
+}
+
+/// How long what is known of customers is kept, in milliseconds from their newest event on; `None`: for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expiry {
+    /// Of those who are known by devices alone.
+    pub anonymous: Option<Millis>,
+    /// Of all others.
+    pub known: Option<Millis>,
+}
+
+impl Expiry {
+    /// How long this profile is kept.
+    pub(super) fn of(&self, profile: &Profile) -> Option<Millis> {
+        let is_device = |kind| kind == IdentifierType::AnonymousId;
+        let anonymous = profile.identifiers.iter().all(|identifier| is_device(identifier.kind));
+        if anonymous { self.anonymous } else { self.known }
+    }
+
+    /// How long any is kept at least.
+    pub(super) fn soonest(&self) -> Option<Millis> {
+        self.anonymous.into_iter().chain(self.known).min()
+    }
 }
 
 /// Scores of a customer, in the order of the models.

@@ -1,6 +1,7 @@
 //! The task: one partition of `customer.events`.
 
 mod decide;
+mod expiry;
 mod nodes;
 mod time;
 
@@ -46,6 +47,8 @@ pub struct Tally {
     pub forgotten: u64,
     /// Customers that were forgotten.
     pub erased: u64,
+    /// Customers of whom everything known has outlived its time.
+    pub expired: u64,
 }
 
 /// Messages sent to nodes, by [kind](Messages::KINDS).
@@ -129,6 +132,8 @@ pub struct ProfileTask {
     nodes: Table<NodeKey, StoredNode>,
     dedup: Dedup,
     timers: TimerIndex<NodeKey>,
+    /// When it is to be looked at whether what is known of a customer has outlived its time.
+    expiry: TimerIndex<NodeKey>,
     time: Time,
     /// When a shorter way was last shown to an alias.
     pointed: FxHashMap<NodeKey, Millis>,
@@ -148,6 +153,7 @@ impl ProfileTask {
             nodes: Table::with_decoded(NODES_DECODED).in_format(settings.state_format),
             dedup: Dedup::new(settings.dedup_window, settings.dedup_limit),
             timers: TimerIndex::new(),
+            expiry: TimerIndex::new(),
             time: Time::new(settings),
             pointed: FxHashMap::default(),
             tally: Tally::default(),
@@ -177,7 +183,17 @@ impl ProfileTask {
     /// About how much memory the state takes, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.customers.memory() + self.nodes.memory() + self.dedup.memory() + self.timers.memory()
+        self.customers.memory()
+            + self.nodes.memory()
+            + self.dedup.memory()
+            + self.timers.memory()
+            + self.expiry.memory()
+    }
+
+    /// Customers who are to be looked at one day, whether what is known of them has outlived its time.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        self.expiry.len()
     }
 
     /// Timers that are still due.
@@ -229,6 +245,11 @@ impl ProfileTask {
     ) -> Result<(), Unreadable> {
         let shared = Arc::clone(&self.shared);
         self.tally.applied += 1;
+        let Some(customer) = self.customers.get_mut(&key)? else { return Ok(()) };
+        if customer.profile.events == 1 {
+            let seen = customer.profile.last_seen;
+            self.watch_expiry(key, seen);
+        }
         let Some(customer) = self.customers.get_mut(&key)? else { return Ok(()) };
         let before = shared.score(&mut customer.profile, step.now, &mut self.scored);
         self.publish_now(key, step)?;
@@ -385,6 +406,7 @@ impl Task for ProfileTask {
         self.nodes.commit();
         self.dedup.commit();
         self.timers.commit();
+        self.expiry.commit();
         self.time.commit();
     }
 
@@ -393,6 +415,7 @@ impl Task for ProfileTask {
         self.scored.fill(0);
         self.dedup.undo();
         self.timers.undo();
+        self.expiry.undo();
         self.time.undo();
         self.customers.undo();
         self.nodes.undo();
@@ -415,6 +438,7 @@ impl Task for ProfileTask {
             let schema = shared.settings.schemas.customer_profile;
             let datum = record.value.map(|value| wire::datum(value, schema)).transpose();
             let datum = datum.map_err(|error| unreadable("customer profile", &error))?;
+            self.restore_expiry(key, datum);
             return self.customers.restore(key, datum);
         }
         // Most wait for nothing, and need not be read for that.

@@ -1,4 +1,5 @@
 pub(super) mod any;
+mod expiry;
 mod identity;
 mod size;
 mod trace;
@@ -57,6 +58,7 @@ fn shared(campaigns: &[&str], publish: Publish, event_clock: bool) -> Arc<Shared
             merges: MERGES,
             partitions: 1,
             identity: Rules::default(),
+            expiry: Expiry::default(),
             schemas: SchemaIds::builtin(),
             state_format: NEWEST_FORMAT,
             dedup_key: [7; 32],

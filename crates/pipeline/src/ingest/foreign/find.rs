@@ -54,6 +54,19 @@ impl Finder {
         self.paths.get(slot).map_or("", String::as_str)
     }
 
+    /// Takes a whole text apart, if it is an object in which all that is gone into is one: in one pass. Else nothing is known of
+    /// it, not even that it is JSON.
+    pub(super) fn find_in_text<'a>(&self, text: &'a str) -> Option<Found<'a>> {
+        let mut found = vec![Json::default(); self.paths.len()];
+        let mut input = serde_json::Deserializer::from_str(text);
+        if self.top.slot.is_some() {
+            return None;
+        }
+        Into { node: &self.top, found: &mut found }.deserialize(&mut input).ok()?;
+        input.end().ok()?;
+        Some(Found(found))
+    }
+
     pub(super) fn find<'a>(&self, value: Json<'a>) -> Found<'a> {
         let mut found = vec![Json::default(); self.paths.len()];
         let mut input = serde_json::Deserializer::from_str(value.raw());

@@ -203,7 +203,21 @@ fn is_word(value: Json<'_>, word: &str) -> bool {
 
 /// An object that is written: fields by name.
 #[derive(Debug, Default)]
-pub(super) struct Object(Vec<(String, Entry)>);
+pub(super) struct Object(Vec<Field>);
+
+#[derive(Debug)]
+struct Field {
+    name: String,
+    /// The name as JSON, with its colon.
+    json: String,
+    entry: Entry,
+}
+
+impl Field {
+    fn new(name: &str, entry: Entry) -> Self {
+        Field { name: name.to_owned(), json: format!("{}:", serde_json::Value::from(name)), entry }
+    }
+}
 
 #[derive(Debug)]
 enum Entry {
@@ -252,15 +266,15 @@ enum Part {
 impl Object {
     fn put(&mut self, name: &str, rules: Vec<Compiled>) -> Result<(), ()> {
         let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
-        let known = self.0.iter_mut().find(|(known, _)| known == first);
+        let known = self.0.iter_mut().find(|known| known.name == first).map(|known| &mut known.entry);
         match (known, rest) {
-            (None, None) => self.0.push((first.to_owned(), Entry::Value(rules))),
+            (None, None) => self.0.push(Field::new(first, Entry::Value(rules))),
             (None, Some(rest)) => {
                 let mut inner = Object::default();
                 inner.put(rest, rules)?;
-                self.0.push((first.to_owned(), Entry::Object(inner)));
+                self.0.push(Field::new(first, Entry::Object(inner)));
             }
-            (Some((_, Entry::Object(inner))), Some(rest)) => inner.put(rest, rules)?,
+            (Some(Entry::Object(inner)), Some(rest)) => inner.put(rest, rules)?,
             (Some(_), _) => return Err(()),
         }
         Ok(())
@@ -269,11 +283,10 @@ impl Object {
     /// Writes the object, or nothing if none of its fields has a value. True if it wrote.
     pub(super) fn write(&self, frames: &[&Found<'_>], out: &mut String, errors: &mut Errors) -> bool {
         let start = out.len();
-        for (name, entry) in &self.0 {
+        for Field { json, entry, .. } in &self.0 {
             let before = out.len();
             out.push(if before == start { '{' } else { ',' });
-            out.push_str(&serde_json::Value::from(name.as_str()).to_string());
-            out.push(':');
+            out.push_str(json);
             let wrote = match entry {
                 Entry::Object(inner) => inner.write(frames, out, errors),
                 Entry::Value(rules) => rules.iter().any(|rule| rule.write(frames, out, errors)),
@@ -292,8 +305,8 @@ impl Object {
     pub(super) fn origin(&self, field: &str) -> Option<String> {
         let (first, rest) = field.split_once('.').map_or((field, None), |(first, rest)| (first, Some(rest)));
         let (name, place) = first.split_once('[').map_or((first, None), |(name, place)| (name, Some(place)));
-        let (_, entry) = self.0.iter().find(|(known, _)| known == name)?;
-        match (entry, rest) {
+        let known = self.0.iter().find(|known| known.name == name)?;
+        match (&known.entry, rest) {
             (Entry::Object(inner), Some(rest)) => inner.origin(rest),
             (Entry::Value(rules), None) => {
                 let [rule] = rules.as_slice() else { return None };

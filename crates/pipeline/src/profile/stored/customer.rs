@@ -2,7 +2,7 @@
 
 use super::super::convert;
 use super::unreadable;
-use catchment_domain::{NodeKey, Profile};
+use catchment_domain::{Millis, NodeKey, Profile};
 use catchment_runtime::Unreadable;
 use catchment_runtime::state::{StateFormat, Stored};
 
@@ -14,6 +14,33 @@ pub struct Customer {
     pub key: NodeKey,
     /// What is known.
     pub profile: Profile,
+}
+
+impl Customer {
+    /// The newest event of a stored form, without reading the rest of it: after the key's 16 bytes, the number of events and the
+    /// earliest one.
+    pub(in super::super) fn last_seen(form: &[u8]) -> Option<Millis> {
+        let mut rest = form.get(16..)?;
+        let mut last = 0;
+        for _ in 0..3 {
+            last = long(&mut rest)?;
+        }
+        Some(last)
+    }
+}
+
+/// Takes a long off Avro's binary encoding: seven bits a byte, the lowest first, zigzag.
+fn long(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+        }
+    }
+    None
 }
 
 impl Stored for Customer {
@@ -59,6 +86,24 @@ mod tests {
         check_whole::<Customer>(&bytes());
         let refusal = Customer::decode(&[1, 2]).unwrap_err().to_string();
         assert!(refusal.starts_with("customer profile: "), "{refusal}");
+    }
+
+    #[test]
+    fn the_newest_event_is_read_without_the_rest() {
+        let customer = Customer::decode(&bytes()).unwrap();
+        assert_eq!(Customer::last_seen(&bytes()), Some(customer.profile.last_seen));
+        for last_seen in [0, 1, -1, 63, 64, i64::MIN, i64::MAX, 1_772_701_200_000] {
+            let profile = Profile {
+                events: u64::from(u32::MAX),
+                last_seen,
+                first_seen: -last_seen / 3,
+                ..Profile::default()
+            };
+            let form = encoded(&Customer { key: NodeKey([9; 16]), profile }, super::super::NEWEST_FORMAT);
+            assert_eq!(Customer::last_seen(&form), Some(last_seen));
+        }
+        assert_eq!(Customer::last_seen(&[0xff; 40]), None);
+        assert_eq!(Customer::last_seen(&[0; 17]), None);
     }
 
     #[test]

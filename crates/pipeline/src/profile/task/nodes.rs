@@ -45,15 +45,21 @@ enum Way {
 }
 
 /// What the machine is given.
-enum Call {
+pub(super) enum Call {
     Arrive(Box<Seen<()>>),
     Take(Message<Whole>),
+    /// Nothing: time has passed.
+    Expire,
 }
 
 impl Call {
     /// Whether it may move or join the profile of this root, or end it.
     fn moves_content(&self, root: &Root<Whole>) -> bool {
-        let Call::Take(message) = self else { return false };
+        let message = match self {
+            Call::Arrive(_) => return false,
+            Call::Expire => return true,
+            Call::Take(message) => message,
+        };
         let ends_waiting = matches!(message, Message::No { .. } | Message::Absorb { .. });
         match message {
             Message::Yes { .. } | Message::Forget { .. } => true,
@@ -174,7 +180,7 @@ impl ProfileTask {
     }
 
     /// Lets the machine decide, and does what it says.
-    fn drive(
+    pub(super) fn drive(
         &mut self,
         own: NodeRef,
         call: Call,
@@ -200,6 +206,10 @@ impl ProfileTask {
         let taken = match call {
             Call::Arrive(event) => node.arrive(event, rules, step.now, &mut effects),
             Call::Take(message) => node.take(message, rules, step.now, &mut effects),
+            Call::Expire => {
+                node.expire(&mut effects);
+                Ok(())
+            }
         };
         taken.map_err(|impossible| unreadable("inbox message", &impossible))?;
         let (mut outcome, mut is_changed) = (Outcome::default(), false);
@@ -316,6 +326,8 @@ impl ProfileTask {
         let shared = Arc::clone(&self.shared);
         if let Some(customer) = self.customers.get_mut(&key)? {
             shared.score(&mut customer.profile, step.now, &mut self.scored);
+            let seen = customer.profile.last_seen;
+            self.watch_expiry(key, seen);
         }
         for timer in beyond {
             if let Some(campaign) = shared.campaign(&timer.campaign) {
@@ -341,6 +353,10 @@ impl ProfileTask {
             }
             Note::Erased => {
                 self.tally.erased += 1;
+                return;
+            }
+            Note::Expired => {
+                self.tally.expired += 1;
                 return;
             }
         };

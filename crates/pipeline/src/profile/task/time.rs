@@ -145,7 +145,7 @@ impl ProfileTask {
             }
             self.fire(due, step)?;
         }
-        Ok(())
+        self.expire(now, step)
     }
 }
 
