@@ -5,6 +5,7 @@ use crate::definitions::{self, Definitions};
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::KeySecret;
 use catchment_domain::identity::{Limits, Rules};
+use catchment_domain::normalise::Policy;
 use catchment_pipeline::catalog::CatalogSettings;
 use catchment_pipeline::ingest::foreign::Foreign;
 use catchment_pipeline::ingest::{Format, Mapping, SourceSpec, Tombstone};
@@ -70,7 +71,11 @@ pub(crate) fn limits(config: &Config) -> anyhow::Result<BatchLimits> {
 pub(crate) fn sources(config: &Config) -> anyhow::Result<Vec<SourceSpec>> {
     // Before the first record, whose step would stand still meanwhile.
     catchment_domain::normalise::prepare();
-    config.sources.iter().map(source).collect()
+    let identity = &config.identity;
+    let strips = identity.plus_addressing == config::PlusAddressing::Strip;
+    let policy = Policy::new(identity.blocked.iter().map(String::as_str), strips);
+    let policy = (!policy.is_nothing()).then(|| Arc::new(policy));
+    config.sources.iter().map(|of| Ok(SourceSpec { policy: policy.clone(), ..source(of)? })).collect()
 }
 
 /// How a source's payloads are brought into the form that its mapping takes.
@@ -99,6 +104,7 @@ fn source(source: &config::Source) -> anyhow::Result<SourceSpec> {
             config::Format::Avro => Format::Avro,
         },
         mapping,
+        policy: None,
         via: source.via.as_deref().map(|path| via(path, mapping)).transpose()?,
         arrival: source.arrival.as_deref().map(str::parse).transpose()?,
         max_bytes: usize::try_from(source.max_bytes.bytes())?,

@@ -3,10 +3,12 @@
 //!
 //! Every function borrows its input where nothing has to change, which is the usual case.
 
+use crate::id::IdentifierType;
 use crate::time::Millis;
 use email_address::{EmailAddress, Options};
 use icu_normalizer::ComposingNormalizerBorrowed;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// Values that never identify anybody, in any case: what programs write when they have nothing to say.
 pub const PLACEHOLDERS: [&str; 8] =
@@ -56,6 +58,48 @@ pub fn email(value: &str) -> Option<Cow<'_, str>> {
     // ASCII addresses in lower case, nearly all of them, stay as they are.
     let lower = value.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
     Some(if lower { value } else { Cow::Owned(composed(&value.to_lowercase()).into_owned()) })
+}
+
+/// An address in its one spelling without what stands behind a `+` in its name; `None` if nothing does, or nothing stands before
+/// it.
+#[must_use]
+pub fn without_tag(email: &str) -> Option<String> {
+    let (name, domain) = email.rsplit_once('@')?;
+    let (mailbox, _) = name.split_once('+').filter(|(mailbox, _)| !mailbox.is_empty())?;
+    Some(format!("{mailbox}@{domain}"))
+}
+
+/// What a deployment decides of identifiers, besides the rules that always hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Values that identify nobody, in their one spelling and lower case.
+    blocked: BTreeSet<String>,
+    /// Addresses are taken [without their tags](without_tag).
+    strips_tags: bool,
+}
+
+impl Policy {
+    /// Values that identify nobody, in any case, and whether addresses are taken without their tags.
+    #[must_use]
+    pub fn new<'v>(blocked: impl IntoIterator<Item = &'v str>, strips_tags: bool) -> Self {
+        let blocked = blocked.into_iter().map(|value| value.trim().to_lowercase()).collect();
+        Policy { blocked, strips_tags }
+    }
+
+    /// True if nothing is decided.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.blocked.is_empty() && !self.strips_tags
+    }
+
+    /// What becomes of an identifier in its one spelling; `None` if it identifies nobody here.
+    #[must_use]
+    pub fn take<'v>(&self, kind: IdentifierType, value: Cow<'v, str>) -> Option<Cow<'v, str>> {
+        let stripped =
+            if self.strips_tags && kind == IdentifierType::Email { without_tag(&value) } else { None };
+        let value = stripped.map_or(value, Cow::Owned);
+        (!self.blocked.contains(&value.to_lowercase())).then_some(value)
+    }
 }
 
 /// A telephone number in E.164 by the numbering plans of the countries: `+` or `00`, country code, number. A trunk zero
@@ -177,6 +221,13 @@ mod tests {
     fn every_rule_does_what_its_table_says() {
         check("Ids", |value| plain_id(value).map(Cow::into_owned));
         check("E-mail addresses", |value| email(value).map(Cow::into_owned));
+        check("E-mail addresses without tags", |value| {
+            Policy::new([], true).take(IdentifierType::Email, email(value)?).map(Cow::into_owned)
+        });
+        check("Values of your own that identify nobody", |value| {
+            let policy = Policy::new(["noreply@awesomeshoes.example", "+490000000", "Guest"], false);
+            policy.take(IdentifierType::UserId, plain_id(value)?).map(Cow::into_owned)
+        });
         check("Telephone numbers", |value| phone(value).map(Cow::into_owned));
         check("Countries", country);
         check("Time zones", |value| time_zone(value).map(str::to_owned));

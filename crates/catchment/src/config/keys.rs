@@ -53,6 +53,8 @@ pub enum Kind {
     File,
     /// A list of such files.
     Files,
+    /// A list of texts.
+    Texts,
     /// A directory, which need not exist, by a path from the directory of the configuration file.
     Directory,
     /// Properties of the Kafka client by name. Those that are not a user's business are refused.

@@ -29,8 +29,8 @@ pub use fault::{ConfigError, ConfigErrors};
 pub use reference::markdown;
 pub use settings::{
     Admin, Batch, Clock, Commit, Config, Dedup, Format, Identity, IdentityLimits, Kafka, Lanes, Log,
-    LogFormat, LogLevel, Mapping, Profiles, Publish, Registry, SharedDevices, Source, State, Timers,
-    Tombstone, Topics, Traces,
+    LogFormat, LogLevel, Mapping, PlusAddressing, Profiles, Publish, Registry, SharedDevices, Source, State,
+    Timers, Tombstone, Topics, Traces,
 };
 pub use units::{NotAQuantity, Size, Span};
 

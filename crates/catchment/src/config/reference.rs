@@ -111,6 +111,7 @@ fn value_text(key: &Key) -> String {
         Kind::Span { least, most } => format!("length of time, {least} to {most}"),
         Kind::File => "path of a file".to_owned(),
         Kind::Directory => "path of a directory".to_owned(),
+        Kind::Texts => "list of texts".to_owned(),
         Kind::Files => "list of paths of files".to_owned(),
         Kind::Properties => "texts by name".to_owned(),
         Kind::PropertyFiles => "paths of files by name".to_owned(),

@@ -47,6 +47,14 @@ choices! {
         "ignore" => Ignore,
     }
 
+    /// What stands behind a `+` in the name of an e-mail address. It is a part of node keys: fixed like the secret.
+    PlusAddressing {
+        /// It stays: whether it is one mailbox is for its provider to say.
+        "keep" => Keep,
+        /// It goes: `mia+shoes@example.com` is `mia@example.com`.
+        "strip" => Strip,
+    }
+
     /// What becomes of an event that knows only a device which several customers use.
     SharedDevices {
         /// It counts for the customer who was seen with the device last.
@@ -228,6 +236,11 @@ sections! {
         /// partition count: with another secret every customer is a new one. Demo and sandbox use a published
         /// secret where the key is absent.
         secret_file: Option<PathBuf> = None => Kind::File,
+        /// Values that identify nobody, besides those that never do (`null`, `undefined`, ...): the shop's own address, a
+        /// number that clerks type when there is none. In their one spelling, as `customer.profiles` would show them.
+        blocked: Vec<String> = Vec::new() => Kind::Texts,
+        /// What stands behind a `+` in the name of an e-mail address.
+        plus_addressing: PlusAddressing = PlusAddressing::Keep => Kind::Choice(PlusAddressing::WORDS),
         /// The most identifiers that a customer may have. What would join more than that stays apart, and is recorded on
         /// `customer.merges`.
         limits: IdentityLimits = IdentityLimits::default() => Kind::Section(IdentityLimits::KEYS),
@@ -424,6 +437,8 @@ impl Default for Identity {
     fn default() -> Self {
         Identity {
             secret_file: None,
+            blocked: Vec::new(),
+            plus_addressing: PlusAddressing::Keep,
             limits: IdentityLimits::default(),
             retry_after: Span::hours(24),
             shared_devices: SharedDevices::Route,

@@ -6,6 +6,7 @@ use super::map::{Job, Mapped, Sink};
 use catchment_contracts as contracts;
 use catchment_contracts::{ConsentStatus, CustomerEvent, EventType};
 use catchment_domain::money::Currency;
+use catchment_domain::normalise::Policy;
 use catchment_domain::time::Millis;
 use catchment_domain::{IdentifierType, KeySecret, NodeRef, normalise};
 use smallvec::SmallVec;
@@ -151,6 +152,17 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Takes the identifiers as the deployment decides.
+    fn decide(&mut self, policy: &Policy, secret: &KeySecret) {
+        for (node, value) in mem::take(&mut self.identifiers) {
+            let Some(taken) = policy.take(node.kind, value) else { continue };
+            let key = secret.node_key(node.kind, &taken);
+            if self.identifiers.iter().all(|(known, _)| known.key != key) {
+                self.identifiers.push((NodeRef { kind: node.kind, key }, taken));
+            }
+        }
+    }
+
     /// Puts everything in an order that does not depend on where it stood in the record, and within its limits.
     fn settle(&mut self) {
         self.identifiers.sort_unstable_by_key(|(node, _)| *node);
@@ -165,6 +177,9 @@ impl<'a> Draft<'a> {
 
     /// Hands the event over.
     pub(super) fn emit(mut self, job: &mut Job<'_, '_>, sink: Sink<'_>) {
+        if let Some(policy) = &job.spec.policy {
+            self.decide(policy, job.secret);
+        }
         self.settle();
         let buffers = mem::take(&mut job.scratch.buffers);
         let mut event = CustomerEvent {

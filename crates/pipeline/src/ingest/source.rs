@@ -2,6 +2,7 @@
 
 use super::arrival::ArrivalPath;
 use super::foreign::Foreign;
+use catchment_domain::normalise::Policy;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -24,6 +25,9 @@ pub struct SourceSpec {
     /// How a foreign payload is brought into the form that `mapping` takes; `None`: it has that form.
     #[serde(skip)]
     pub via: Option<Arc<Foreign>>,
+    /// What the deployment decides of identifiers; `None`: nothing.
+    #[serde(skip)]
+    pub policy: Option<Arc<Policy>>,
     /// The field that says when a record arrived; without it, the log's clock does.
     #[serde(default)]
     pub arrival: Option<ArrivalPath>,
@@ -48,6 +52,7 @@ impl SourceSpec {
             format: Format::default(),
             mapping,
             via: None,
+            policy: None,
             arrival: None,
             max_bytes: default_max_bytes(),
             tombstone: Tombstone::default(),

@@ -1,6 +1,8 @@
 use crate::ingest::testing::{ARRIVAL, consents, identifiers, spec, tell, tell_with, traits};
 use crate::ingest::{Mapping, Verdict};
 use catchment_contracts::EventType;
+use catchment_domain::normalise::Policy;
+use catchment_domain::{IdentifierType, KeySecret};
 
 /// A call that is refused, with these findings.
 #[track_caller]
@@ -457,4 +459,20 @@ fn the_hour_is_that_of_the_zone_that_the_call_names() {
     assert_eq!(hour(r#"{"timezone":"America/Los_Angeles"}"#), Some(22));
     assert_eq!(hour(r#"{"timezone":"Mars"}"#), None);
     assert_eq!(hour("{}"), None);
+}
+
+#[test]
+fn a_deployment_decides_what_identifies_nobody_and_what_a_tag_is() {
+    let mut spec = spec(Mapping::Segment);
+    spec.policy = Some(Policy::new(["Guest", "info@example.com"], true).into());
+    let call =
+        r#"{"type":"identify","userId":"guest","anonymousId":"a","traits":{"email":"info+x@example.com"}}"#;
+    let told = tell_with(&spec, Some(call.as_bytes()), ARRIVAL);
+    assert_eq!(identifiers(&told.event()), ["anonymous_id:a"]);
+    let call = call.replace("guest", "u-1").replace("info", "mia");
+    let told = tell_with(&spec, Some(call.as_bytes()), ARRIVAL);
+    let event = told.event();
+    assert_eq!(identifiers(&event), ["user_id:u-1", "email:mia@example.com", "anonymous_id:a"]);
+    let key = KeySecret::PUBLISHED.node_key(IdentifierType::Email, "mia@example.com");
+    assert_eq!(event.identifiers[1].key, key.0);
 }

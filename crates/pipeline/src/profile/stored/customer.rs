@@ -96,7 +96,7 @@ mod tests {
             let profile = Profile {
                 events: u64::from(u32::MAX),
                 last_seen,
-                first_seen: -last_seen / 3,
+                first_seen: last_seen / -3,
                 ..Profile::default()
             };
             let form = encoded(&Customer { key: NodeKey([9; 16]), profile }, super::super::NEWEST_FORMAT);
