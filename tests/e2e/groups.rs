@@ -48,7 +48,7 @@ fn three_processes_of_which_one_leaves_and_another_joins_make_what_one_makes() {
     shared_out(&[&one, &two, &three]);
     // Before ingest starts: by order of arrival only what is there can be taken.
     deployment.load();
-    let ingest = deployment.run("ingest", &["ingest"], &small);
+    let ingest = deployment.run("ingest", &["ingest", "catalog"], &small);
     ingest.ready();
 
     assert!(three.leave().success());

@@ -113,6 +113,8 @@ metrics! {
         "Events that were left out, because what they say was forgotten.";
     CUSTOMERS_FORGOTTEN = "catchment_customers_forgotten_total", Kind::Counter, [],
         "Customers that were forgotten.";
+    ASKING_SECONDS = "catchment_identity_asking_seconds", Kind::Gauge, ["lane"],
+        "How long the node has waited that has waited longest for the answer of another; 0 if none does.";
     CUSTOMERS_EXPIRED = "catchment_customers_expired_total", Kind::Counter, [],
         "Customers of whom everything known was let go, because their newest event is older than `expiry` says.";
     PROFILES_PUBLISHED = "catchment_profiles_published_total", Kind::Counter, [],

@@ -90,6 +90,8 @@ pub struct StateSize {
     pub dedup_entries: usize,
     /// Event ids that were forgotten early since the tasks were made.
     pub dedup_evicted: u64,
+    /// Since when the node waits that has waited longest for the answer of another; `None` if none does.
+    pub asking_since: Option<Millis>,
     /// Memory that all of it takes, estimated.
     pub bytes: usize,
 }
@@ -423,6 +425,8 @@ impl LaneObserver {
         gauge(names::PROFILES).set(float(size.profiles));
         gauge(names::TIMERS).set(float(size.timers));
         gauge(names::DEDUP_ENTRIES).set(float(size.dedup_entries));
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        gauge(names::ASKING_SECONDS).set(size.asking_since.map_or(0.0, |since| age(now, since)));
         gauge(names::STATE_BYTES).set(float(size.bytes));
         // Tasks that were given up take their number with them.
         let evicted = size.dedup_evicted.saturating_sub(self.evicted);

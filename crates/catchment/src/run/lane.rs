@@ -209,7 +209,7 @@ impl<R: Role> Worker<R> {
         kept: BTreeMap<Partition, Kept<Observed<R::Task>>>,
     ) -> Result<Seated<R>, Broken> {
         let owned = log.assignment().to_vec();
-        let snapshots = self.plan.snapshots.as_ref();
+        let snapshots = self.plan.snapshots.as_ref().filter(|_| R::HAS_SNAPSHOTS);
         let new = |number: Partition, task: R::Task| {
             let snapshot = snapshots.and_then(|all| all.of(R::NAME, number, task.changelogs()));
             let task = Observed::new(task, self.observer.notes());

@@ -50,6 +50,9 @@ pub trait Role: Send + 'static {
     /// Whether its tasks have state, whose size is worth telling.
     const HAS_STATE: bool;
 
+    /// Whether its tasks keep their state in local files, too: where there is so much that reading it back takes long.
+    const HAS_SNAPSHOTS: bool = false;
+
     /// Adds how much state a task holds.
     fn measure(_task: &Self::Task, _size: &mut StateSize) {}
 
@@ -172,6 +175,8 @@ impl Role for Profile {
 
     const HAS_STATE: bool = true;
 
+    const HAS_SNAPSHOTS: bool = true;
+
     fn topic(&self) -> TopicId {
         self.customer_events
     }
@@ -201,6 +206,8 @@ impl Role for Profile {
         size.timers += task.pending_timers();
         size.dedup_entries += task.dedup().len();
         size.dedup_evicted += task.dedup().evicted_early();
+        let asking = [size.asking_since, task.asking_since()];
+        size.asking_since = asking.into_iter().flatten().min();
         size.bytes += task.memory();
     }
 }
@@ -224,7 +231,8 @@ impl Role for Catalog {
 
     const NAME: &'static str = "catalog";
 
-    const HAS_STATE: bool = true;
+    /// It is small.
+    const HAS_STATE: bool = false;
 
     fn topic(&self) -> TopicId {
         self.updates
@@ -248,9 +256,5 @@ impl Role for Catalog {
 
     fn effect(&mut self, effect: CatalogEffect) {
         effects::count_catalog(effect);
-    }
-
-    fn measure(task: &CatalogTask, size: &mut StateSize) {
-        size.bytes += task.products().memory();
     }
 }

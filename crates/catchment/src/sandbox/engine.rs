@@ -116,9 +116,12 @@ impl Engine {
         }
         self.report.profiles = self.profile.tasks().map(|task| task.customers().len() as u64).sum();
         self.report.catalog_items = self.catalog.tasks().map(|task| task.products().len() as u64).sum();
-        let profiles = super::output::read_topic(self, self.topology.profiles)?;
-        let sizes = profiles.iter().filter_map(|record| record.value.as_ref().map(Vec::len));
-        self.report.profile_bytes = Sizes::of(sizes.collect());
+        let sizes = |topic| -> anyhow::Result<Sizes> {
+            let records = super::output::read_topic(self, topic)?;
+            Ok(Sizes::of(records.iter().filter_map(|record| record.value.as_ref().map(Vec::len)).collect()))
+        };
+        let (profiles, nodes) = (sizes(self.topology.profiles)?, sizes(self.topology.profile_state)?);
+        (self.report.profile_bytes, self.report.node_bytes) = (profiles, nodes);
         self.report.timers_pending = self.profile.tasks().map(|task| task.pending_timers() as u64).sum();
         self.report.elapsed += start.elapsed();
         Ok(())

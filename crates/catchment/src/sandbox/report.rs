@@ -59,6 +59,8 @@ pub(crate) struct Report {
     pub(crate) profiles: u64,
     /// Bytes of the records of profiles: of half of them at most, of all but a hundredth, of the largest.
     pub(crate) profile_bytes: Sizes,
+    /// Bytes of the private records of nodes, in the same way.
+    pub(crate) node_bytes: Sizes,
     /// Scores computed.
     pub(crate) predictions: u64,
     /// Triggers published.
@@ -107,6 +109,7 @@ struct Json<'a, D> {
     refused: &'a BTreeMap<&'static str, u64>,
     profiles: u64,
     profile_bytes: Sizes,
+    node_bytes: Sizes,
     predictions: u64,
     triggers: u64,
     decisions: &'a BTreeMap<&'static str, u64>,
@@ -145,6 +148,7 @@ impl Report {
             refused: &self.refused,
             profiles: self.profiles,
             profile_bytes: self.profile_bytes,
+            node_bytes: self.node_bytes,
             predictions: self.predictions,
             triggers: self.triggers,
             decisions: &self.decisions,

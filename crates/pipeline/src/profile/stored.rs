@@ -25,6 +25,20 @@ pub const DEFAULT_FORMAT: StateFormat = StateFormat(2);
 /// The newest format that can be written.
 pub const NEWEST_FORMAT: StateFormat = StateFormat(2);
 
+/// Takes a long off Avro's binary encoding: seven bits a byte, the lowest first, zigzag.
+fn long(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+        }
+    }
+    None
+}
+
 pub(super) fn unreadable(what: &str, error: &dyn std::fmt::Display) -> Unreadable {
     Unreadable { reason: format!("{what}: {error}") }
 }

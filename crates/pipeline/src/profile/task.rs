@@ -20,6 +20,7 @@ use decide::Origin;
 use nodes::Observation;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use time::Time;
 
@@ -134,6 +135,8 @@ pub struct ProfileTask {
     timers: TimerIndex<NodeKey>,
     /// When it is to be looked at whether what is known of a customer has outlived its time.
     expiry: TimerIndex<NodeKey>,
+    /// Roots that wait for the answer of another, and since when, as far as is known. For a metric: it decides nothing.
+    asking: BTreeMap<NodeKey, Millis>,
     time: Time,
     /// When a shorter way was last shown to an alias.
     pointed: FxHashMap<NodeKey, Millis>,
@@ -154,6 +157,7 @@ impl ProfileTask {
             dedup: Dedup::new(settings.dedup_window, settings.dedup_limit),
             timers: TimerIndex::new(),
             expiry: TimerIndex::new(),
+            asking: BTreeMap::new(),
             time: Time::new(settings),
             pointed: FxHashMap::default(),
             tally: Tally::default(),
@@ -194,6 +198,13 @@ impl ProfileTask {
     #[must_use]
     pub fn watched(&self) -> usize {
         self.expiry.len()
+    }
+
+    /// Since when the root waits that has waited longest for the answer of another, by the wall clock; `None` if none does, or
+    /// time is that of the events. An answer takes a moment: one that does not come was lost.
+    #[must_use]
+    pub fn asking_since(&self) -> Option<Millis> {
+        if self.shared.settings.event_clock { None } else { self.asking.values().min().copied() }
     }
 
     /// Timers that are still due.
@@ -449,6 +460,10 @@ impl Task for ProfileTask {
             for timer in known.ledger().into_iter().flat_map(|ledger| &ledger.timers) {
                 self.timers.cancel(timer.due, key, token(timer));
             }
+        }
+        match record.value.is_some_and(StoredNode::asks) {
+            true => drop(self.asking.insert(key, record.append_time)),
+            false => drop(self.asking.remove(&key)),
         }
         self.nodes.restore(key, record.value)?;
         if let Some(known) = waiting(record.value)? {

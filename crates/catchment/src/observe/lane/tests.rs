@@ -251,8 +251,14 @@ fn the_time_left_follows_the_pace_so_far() {
 fn the_state_of_a_lane_is_shown_and_what_it_forgot_is_counted_on() {
     let page = page_of(|| {
         let mut bench = Bench::new();
-        let size =
-            |dedup_evicted| StateSize { profiles: 5, timers: 2, dedup_entries: 9, dedup_evicted, bytes: 700 };
+        let size = |dedup_evicted| StateSize {
+            profiles: 5,
+            timers: 2,
+            dedup_entries: 9,
+            dedup_evicted,
+            asking_since: None,
+            bytes: 700,
+        };
         for evicted in [3, 3, 7, 1, 2] {
             bench.observer.holds(size(evicted));
         }

@@ -1,7 +1,7 @@
 //! A node with its profile: the value of `customer.profiles`, which is the changelog of the public part.
 
 use super::super::convert;
-use super::unreadable;
+use super::{long, unreadable};
 use catchment_domain::{Millis, NodeKey, Profile};
 use catchment_runtime::Unreadable;
 use catchment_runtime::state::{StateFormat, Stored};
@@ -27,20 +27,6 @@ impl Customer {
         }
         Some(last)
     }
-}
-
-/// Takes a long off Avro's binary encoding: seven bits a byte, the lowest first, zigzag.
-fn long(bytes: &mut &[u8]) -> Option<i64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
-        }
-    }
-    None
 }
 
 impl Stored for Customer {

@@ -2,7 +2,7 @@
 
 use super::super::convert;
 use super::super::whole::Whole;
-use super::{Customer as PublicCustomer, unreadable};
+use super::{Customer as PublicCustomer, long, unreadable};
 use catchment_contracts::NodeState;
 use catchment_domain::campaign::Ledger;
 use catchment_domain::identity::{Customer, Member, Node, Root, Route, Sorted, Standing};
@@ -90,6 +90,18 @@ impl StoredNode {
         form.get(1..3) != Some(&[0, 0])
     }
 
+    /// True if a stored form is a root that waits for the answer of another. Of most it can be told without reading lists: before the
+    /// root that was asked stand kind, parent, a count and the route.
+    pub(in super::super) fn asks(form: &[u8]) -> bool {
+        if Self::may_wait(form) {
+            let stored = Self::decode(form);
+            return stored.is_ok_and(
+                |stored| matches!(&stored.standing, Standing::Root(root) if root.asking.is_some()),
+            );
+        }
+        asks(form.get(3..).unwrap_or_default()).unwrap_or(false)
+    }
+
     /// True if there is nothing to be stored of it.
     pub(in super::super) fn is_nothing(&self, key: NodeKey, known: Option<&PublicCustomer>) -> bool {
         if self.route.is_some() {
@@ -173,6 +185,34 @@ impl Stored for StoredNode {
     fn check(bytes: &[u8]) -> Result<(), Unreadable> {
         VERSIONS.split(bytes).map(drop)
     }
+}
+
+/// Whether the one that was asked is there, behind what stands before it.
+fn asks(mut rest: &[u8]) -> Option<bool> {
+    let rest = &mut rest;
+    if is_there(rest)? {
+        long(rest)?;
+    }
+    if is_there(rest)? {
+        skip_node(rest)?;
+    }
+    long(rest)?;
+    if is_there(rest)? {
+        long(rest)?;
+        skip_node(rest)?;
+    }
+    is_there(rest)
+}
+
+/// Which branch of a union of null and something follows.
+fn is_there(rest: &mut &[u8]) -> Option<bool> {
+    Some(long(rest)? == 1)
+}
+
+fn skip_node(rest: &mut &[u8]) -> Option<()> {
+    long(rest)?;
+    *rest = rest.get(16..)?;
+    Some(())
 }
 
 #[cfg(test)]
@@ -273,8 +313,11 @@ mod tests {
             route in prop::option::of(any::route()),
         ) {
             let node = StoredNode { kind: Some(kind), standing, route };
+            let asks = matches!(&node.standing, Standing::Root(root) if root.asking.is_some());
             for format in formats() {
-                prop_assert_eq!(&StoredNode::decode(&encoded(&node, format)).unwrap(), &node);
+                let form = encoded(&node, format);
+                prop_assert_eq!(&StoredNode::decode(&form).unwrap(), &node);
+                prop_assert_eq!(StoredNode::asks(&form), asks);
             }
         }
     }

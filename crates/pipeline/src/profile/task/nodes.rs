@@ -226,6 +226,11 @@ impl ProfileTask {
             Standing::Alias(_) => drop(self.customers.remove(&own.key)),
             Standing::New => {}
         }
+        if matches!(&node.standing, Standing::Root(root) if root.asking.is_some()) {
+            self.asking.entry(own.key).or_insert(step.now);
+        } else if !self.asking.is_empty() {
+            self.asking.remove(&own.key);
+        }
         let stored = StoredNode { kind: Some(own.kind), standing: node.standing, route: node.route };
         self.index_timers(own.key, &timers_before, stored.ledger().map_or(&[], |ledger| &ledger.timers));
         *self.nodes.get_or_insert_with(own.key, StoredNode::nothing)? = stored;

@@ -422,3 +422,18 @@ fn an_order_to_forget_goes_to_the_customer_and_nothing_of_before_comes_back() {
     let text: Vec<u8> = world.compacted.values().flatten().copied().collect();
     assert!(!text.windows(2).any(|part| part == b"u1"), "the value of the user is gone");
 }
+
+#[test]
+fn who_waits_for_an_answer_is_known_until_it_comes() {
+    let mut shared = Arc::into_inner(shared_over(4, &[], false)).unwrap();
+    shared.settings.event_clock = false;
+    let mut world = World::new(&Arc::new(shared));
+    world.arrive(&of_whom("e1", "seen", 1, &["a-1"]));
+    world.arrive(&of_whom("e2", "seen", 2, &["u-1", "a-1"]));
+    let asking = |world: &World| world.tasks.iter().filter_map(ProfileTask::asking_since).count();
+    let mut most = 0;
+    while world.turn(&mut |_| 0) {
+        most = most.max(asking(&world));
+    }
+    assert_eq!((most, asking(&world)), (1, 0));
+}
