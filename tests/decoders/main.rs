@@ -84,7 +84,7 @@ mod tests {
         };
     }
 
-    targets! { contracts stored headers tools snapshot transcode schema ingest config files values }
+    targets! { contracts stored headers tools snapshot transcode schema ingest foreign config files values }
 
     #[test]
     fn every_target_is_tried_here_and_has_its_file_for_the_fuzzer() {

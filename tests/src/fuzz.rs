@@ -37,7 +37,7 @@ pub struct Target {
 const PLAN: u64 = 4 << 20;
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     records::CONTRACTS,
     records::STORED,
     records::HEADERS,
@@ -46,6 +46,7 @@ pub const TARGETS: [Target; 11] = [
     sources::TRANSCODE,
     sources::SCHEMA,
     sources::INGEST,
+    sources::FOREIGN_PAYLOADS,
     definitions::CONFIG,
     definitions::FILES,
     values::VALUES,
@@ -97,9 +98,14 @@ impl Target {
     }
 }
 
+/// The workspace.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 /// A file of the workspace.
 fn file(path: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let path = root().join(path);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -1,10 +1,11 @@
-//! Files that people write: the configuration, models, campaigns.
+//! Files that people write: the configuration, models, campaigns, mappings.
 
 use std::path::Path;
 
 use catchment::config::{self, Document};
 use catchment_domain::campaign::{Campaign, CampaignFile};
 use catchment_domain::model::{Model, ModelFile};
+use catchment_pipeline::ingest::foreign::{Foreign, MappingFile};
 
 use super::{Target, choose, chosen, file};
 
@@ -41,7 +42,7 @@ fn configuration(input: &[u8]) {
     }
 }
 
-/// Campaigns and models.
+/// Campaigns, models and mappings.
 pub(super) const FILES: Target = Target {
     name: "files",
     body: files,
@@ -51,20 +52,28 @@ pub(super) const FILES: Target = Target {
             campaigns.map(|name| file(&format!("deploy/examples/awesomeshoes/campaigns/{name}.yaml")));
         let campaigns = campaigns.iter().map(|campaign| chosen(0, campaign));
         let model = chosen(1, &file("deploy/models/buys_again_90d/model.yaml"));
-        campaigns.chain([model]).collect()
+        let mappings = ["hubspot_webhook", "shopify_order", "shopify_refund", "shopify_product"];
+        let mappings = mappings.map(|name| chosen(2, &file(&format!("deploy/mappings/{name}.yaml"))));
+        campaigns.chain([model]).chain(mappings).collect()
     },
     least: 1 << 20,
     per_byte: 8_192,
 };
 
 fn files(input: &[u8]) {
-    let Some((kind, text)) = choose(input, 2) else { return };
+    let Some((kind, text)) = choose(input, 3) else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
     let Ok(document) = Document::from_text(Path::new("fuzz.yaml"), text) else { return };
     if kind == 0 {
         let Ok(campaign) = document.parse::<CampaignFile>() else { return };
         if let Err(error) = Campaign::new(campaign, &["buys_again_90d"]) {
             assert!(!error.to_string().is_empty());
+        }
+    } else if kind == 2 {
+        let Ok(mapping) = document.parse::<MappingFile>() else { return };
+        match Foreign::new(&mapping) {
+            Ok(mapping) => drop(mapping.bring(r#"{"id":1,"list":[{"a":"b"}]}"#)),
+            Err(error) => assert!(!error.to_string().is_empty()),
         }
     } else {
         let Ok(model) = document.parse::<ModelFile>() else { return };

@@ -1,16 +1,21 @@
 //! What comes from outside: Avro by somebody else's schema, and the JSON of sources.
 
-use std::sync::LazyLock;
+use std::fs;
+use std::sync::{Arc, LazyLock};
 
+use catchment::config::Document;
 use catchment_contracts::transcode::WriterSchema;
 use catchment_contracts::{CatalogItem, CustomerEvent, catalogue};
 use catchment_domain::KeySecret;
 use catchment_domain::time::Millis;
+use catchment_pipeline::ingest::foreign::{Brought, Foreign};
 use catchment_pipeline::ingest::{
     ArrivalPath, Mapped, Mapping, RawRecord, Scratch, SourceSpec, Verdict, map,
 };
 
-use super::{PLAN, Target, choose, chosen, file, golden};
+use serde_json::Value;
+
+use super::{PLAN, Target, choose, chosen, file, golden, root};
 
 /// Every type that there is, each in a field of its own.
 const EVERYTHING: &str = r#"{"type":"record","name":"Everything","fields":[
@@ -42,8 +47,9 @@ pub(super) const TRANSCODE: Target = Target {
     seeds: || {
         let contracts = catalogue::ALL.into_iter().enumerate();
         let hot = contracts.filter(|(_, contract)| has_golden(contract.name));
-        let mut seeds: Vec<_> =
-            hot.map(|(at, contract)| chosen(at, &golden(&format!("{}.v1", contract.name)))).collect();
+        let mut seeds: Vec<_> = hot
+            .map(|(at, contract)| chosen(at, &golden(&format!("{}.v{}", contract.name, contract.version))))
+            .collect();
         let mut everything = vec![1, 2, 4];
         everything.extend_from_slice(&[0; 12]);
         everything.extend_from_slice(&[2, b'a', 2, b'b', 1, 2, 3, 0, 2, 9, 8, 10, 12, 14, 2]);
@@ -134,15 +140,75 @@ pub(super) const INGEST: Target = Target {
     per_byte: 256,
 };
 
+/// The mappings that come with the program, by name.
+static FOREIGN: LazyLock<Vec<(String, Arc<Foreign>)>> = LazyLock::new(|| {
+    let mut names: Vec<String> = fs::read_dir(root().join("deploy/mappings"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".yaml").map(str::to_owned))
+        .collect();
+    names.sort();
+    let compiled = |name: String| {
+        let document = Document::read(&root().join(format!("deploy/mappings/{name}.yaml"))).unwrap();
+        (name, Arc::new(Foreign::new(&document.parse().unwrap()).unwrap()))
+    };
+    names.into_iter().map(compiled).collect()
+});
+
+/// Foreign payloads.
+pub(super) const FOREIGN_PAYLOADS: Target = Target {
+    name: "foreign",
+    body: foreign,
+    seeds: || {
+        let samples = |(at, (name, _)): (usize, &(String, Arc<Foreign>))| {
+            let folder = root().join("deploy/mappings").join(name);
+            let mut paths: Vec<_> =
+                fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+            paths.sort();
+            paths.retain(|path| !path.to_str().unwrap().ends_with("expected.json"));
+            let payloads = paths.into_iter().map(|path| fs::read_to_string(path).unwrap());
+            let small = payloads.map(|text| serde_json::from_str::<Value>(&text).unwrap().to_string());
+            small
+                .filter(|text| text.len() < 5_000)
+                .map(|text| chosen(at, text.as_bytes()))
+                .collect::<Vec<_>>()
+        };
+        FOREIGN.iter().enumerate().flat_map(samples).collect()
+    },
+    // What is written of a payload, twice for what it is written into, and what the checks find.
+    least: 524_288 + PLAN,
+    per_byte: 512,
+};
+
+fn foreign(input: &[u8]) {
+    let Some((mapping, payload)) = choose(input, FOREIGN.len()) else { return };
+    let foreign = &FOREIGN[mapping].1;
+    if let Ok(Ok(Brought::Texts(texts))) = std::str::from_utf8(payload).map(|text| foreign.bring(text)) {
+        for text in texts {
+            assert!(serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok(), "no JSON: {text}");
+        }
+    }
+    let mut spec = SourceSpec::new("fuzz", "raw", foreign.to());
+    spec.via = Some(Arc::clone(foreign));
+    taken(&spec, payload);
+}
+
 /// 2026-03-05T09:00:00Z.
 const ARRIVAL: Millis = 1_772_701_200_000;
 
 fn ingest(input: &[u8]) {
     let Some((mapping, value)) = choose(input, MAPPINGS.len()) else { return };
-    let spec = SourceSpec::new("fuzz", "raw", MAPPINGS[mapping].0);
+    taken(&SourceSpec::new("fuzz", "raw", MAPPINGS[mapping].0), value);
+    for path in ["receivedAt", "payload.ChangeEventHeader.commitTimestamp", "a.b.c"] {
+        let at = path.parse::<ArrivalPath>().unwrap().read(value);
+        assert!(at.is_none_or(|at| at >= 0), "{at:?}");
+    }
+}
+
+/// A record is taken, or refused without any effect.
+fn taken(spec: &SourceSpec, value: &[u8]) {
     let record = RawRecord { value: Some(value), partition: 0, offset: 0, arrival: ARRIVAL };
     let mut handed = 0;
-    let verdict = map(&spec, &KeySecret::PUBLISHED, &record, &mut Scratch::default(), &mut |mapped| {
+    let verdict = map(spec, &KeySecret::PUBLISHED, &record, &mut Scratch::default(), &mut |mapped| {
         handed += 1;
         readable(mapped);
     });
@@ -153,10 +219,6 @@ fn ingest(input: &[u8]) {
         Verdict::Nothing(_) => assert_eq!(handed, 0),
         Verdict::Item { .. } => assert_eq!(handed, 1),
         Verdict::Events { count, .. } => assert_eq!(handed, count),
-    }
-    for path in ["receivedAt", "payload.ChangeEventHeader.commitTimestamp", "a.b.c"] {
-        let at = path.parse::<ArrivalPath>().unwrap().read(value);
-        assert!(at.is_none_or(|at| at >= 0), "{at:?}");
     }
 }
 

@@ -18,10 +18,13 @@ use super::json::{Json, Kind};
 use super::source::Mapping;
 use catchment_contracts::dead_letter::{ErrorCode, FieldError};
 use find::{Finder, Found};
-use rule::{Compiler, Condition, Object};
+use rule::{Compiler, Condition, Desk, Object};
 
 /// The most records that one payload may become.
 const MAX_RECORDS: usize = 1_000;
+/// What is written of a payload has at most so many times its bytes, and so many more.
+const MOST_TIMES: usize = 16;
+const SOME_BYTES: usize = 64 << 10;
 
 /// Why a file is no mapping.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,13 +144,15 @@ impl Foreign {
             return Ok(Brought::Other);
         }
         let mut texts = Vec::new();
+        let mut desk =
+            Desk::new(&mut errors, text.len().saturating_mul(MOST_TIMES).saturating_add(SOME_BYTES));
         match &self.each {
-            None => texts.push(self.write(&[&found], text.len(), &mut errors)),
+            None => texts.push(self.write(&[&found], text.len(), &mut desk)),
             Some((list, finder)) => {
                 let list = found.get(*list);
                 let mut elements: Vec<Json<'_>> = Vec::new();
                 if list.elements(|element| elements.push(element)) != Ok(Some(())) {
-                    errors.push(
+                    desk.errors.push(
                         ErrorCode::WrongType,
                         self.name_of_each(),
                         "an array",
@@ -157,7 +162,7 @@ impl Foreign {
                 if elements.len() > MAX_RECORDS {
                     let (expected, actual) =
                         (format!("at most {MAX_RECORDS} elements"), format!("{} elements", elements.len()));
-                    errors.push(ErrorCode::OutOfRange, self.name_of_each(), &expected, &actual);
+                    desk.errors.push(ErrorCode::OutOfRange, self.name_of_each(), &expected, &actual);
                     elements.clear();
                 }
                 for element in elements {
@@ -165,7 +170,10 @@ impl Foreign {
                     if !self.elements.iter().all(|condition| condition.holds(&[&inner, &found])) {
                         continue;
                     }
-                    texts.push(self.write(&[&inner, &found], text.len(), &mut errors));
+                    if desk.is_full(0) {
+                        break;
+                    }
+                    texts.push(self.write(&[&inner, &found], text.len(), &mut desk));
                 }
             }
         }
@@ -181,12 +189,14 @@ impl Foreign {
         path.unwrap_or_default().to_owned()
     }
 
-    fn write(&self, frames: &[&Found<'_>], size: usize, errors: &mut Errors) -> String {
+    fn write(&self, frames: &[&Found<'_>], size: usize, desk: &mut Desk<'_>) -> String {
         let mut out = String::with_capacity(size.min(1 << 12));
-        self.object.write(frames, &mut out, errors);
+        self.object.write(frames, &mut out, desk);
         if out.is_empty() {
             out.push_str("{}");
         }
+        desk.is_full(out.len());
+        desk.written = desk.written.saturating_add(out.len());
         out
     }
 

@@ -24,6 +24,17 @@ pub(super) fn restore<H: Harness>(
     }
 }
 
+/// A commit is told before its markers are written, and until then nothing of it shows: waits until the partition of `state` reaches so
+/// far.
+fn await_markers<H: Harness>(h: &mut H, lane: &mut H::Log, end: NextOffset) -> Result<(), LogError> {
+    let mut attempt = 0;
+    while lane.high_watermark(at(STATE, 0))? < end {
+        attempt += 1;
+        assert!(h.wait(attempt), "the markers do not come");
+    }
+    Ok(())
+}
+
 pub(super) fn restore_passes_over_markers_to_the_high_watermark<H: Harness>(
     h: &mut H,
 ) -> Result<(), LogError> {
@@ -31,12 +42,7 @@ pub(super) fn restore_passes_over_markers_to_the_high_watermark<H: Harness>(
     for value in ["1", "2"] {
         assert_eq!(commit(&mut lane, &[(at(STATE, 0), value)], (at(IN, 0), 0))?, CommitOutcome::Committed);
     }
-    // A commit is told before its markers are written.
-    let mut attempt = 0;
-    while lane.high_watermark(at(STATE, 0))? < NextOffset(4) {
-        attempt += 1;
-        assert!(h.wait(attempt), "two records, two markers");
-    }
+    await_markers(h, &mut lane, NextOffset(4))?;
     let (values, end) = restore(h, &mut lane, at(STATE, 0), &LIMITS)?;
     assert_eq!(values, ["1", "2"]);
     assert!(end.position >= NextOffset(4), "{end:?}");
@@ -72,6 +78,7 @@ pub(super) fn restore_does_not_disturb_polling<H: Harness>(h: &mut H) -> Result<
     say(h, 0, "a")?;
     let mut lane = h.lane("one", &[at(IN, 0)])?;
     assert_eq!(commit(&mut lane, &[(at(STATE, 0), "1")], (at(IN, 0), 0))?, CommitOutcome::Committed);
+    await_markers(h, &mut lane, NextOffset(2))?;
     let (values, _) = restore(h, &mut lane, at(STATE, 0), &LIMITS)?;
     assert_eq!(values, ["1"]);
     assert_eq!(read_all(h, &mut lane)?, ["a"]);

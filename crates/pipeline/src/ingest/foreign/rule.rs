@@ -166,6 +166,36 @@ impl Compiler {
     }
 }
 
+/// What is wrong with a payload, and how much may be written of it. Values from the top may be repeated in every element of a list
+/// in a list: without a limit a small payload could become a huge record.
+pub(super) struct Desk<'e> {
+    pub(super) errors: &'e mut Errors,
+    /// Bytes of the records that are written already.
+    pub(super) written: usize,
+    /// Bytes that may be written in all.
+    pub(super) limit: usize,
+    is_over: bool,
+}
+
+impl<'e> Desk<'e> {
+    pub(super) fn new(errors: &'e mut Errors, limit: usize) -> Self {
+        Desk { errors, written: 0, limit, is_over: false }
+    }
+
+    /// Whether no more may be written, after so many bytes of the record in hand.
+    pub(super) fn is_full(&mut self, bytes: usize) -> bool {
+        if self.written.saturating_add(bytes) <= self.limit {
+            return false;
+        }
+        if !self.is_over {
+            self.is_over = true;
+            let expected = format!("at most {} bytes once it is mapped", self.limit);
+            self.errors.push(ErrorCode::OutOfRange, "", &expected, "more");
+        }
+        true
+    }
+}
+
 /// What must hold of a value.
 #[derive(Debug)]
 pub(super) struct Condition {
@@ -281,15 +311,15 @@ impl Object {
     }
 
     /// Writes the object, or nothing if none of its fields has a value. True if it wrote.
-    pub(super) fn write(&self, frames: &[&Found<'_>], out: &mut String, errors: &mut Errors) -> bool {
+    pub(super) fn write(&self, frames: &[&Found<'_>], out: &mut String, desk: &mut Desk<'_>) -> bool {
         let start = out.len();
         for Field { json, entry, .. } in &self.0 {
             let before = out.len();
             out.push(if before == start { '{' } else { ',' });
             out.push_str(json);
             let wrote = match entry {
-                Entry::Object(inner) => inner.write(frames, out, errors),
-                Entry::Value(rules) => rules.iter().any(|rule| rule.write(frames, out, errors)),
+                Entry::Object(inner) => inner.write(frames, out, desk),
+                Entry::Value(rules) => rules.iter().any(|rule| rule.write(frames, out, desk)),
             };
             if !wrote {
                 out.truncate(before);
@@ -325,7 +355,7 @@ impl Object {
 
 impl Compiled {
     /// True if it gave a value, and wrote it.
-    fn write(&self, frames: &[&Found<'_>], out: &mut String, errors: &mut Errors) -> bool {
+    fn write(&self, frames: &[&Found<'_>], out: &mut String, desk: &mut Desk<'_>) -> bool {
         if !self.when.iter().all(|condition| condition.holds(frames)) {
             return false;
         }
@@ -340,7 +370,7 @@ impl Compiled {
                 Ok(None) => return false,
                 Ok(Some(json)) => out.push_str(&json),
                 Err(reason) => {
-                    errors.push(
+                    desk.errors.push(
                         ErrorCode::BadFormula,
                         "",
                         "a payload that the mapping's formula can take",
@@ -350,7 +380,7 @@ impl Compiled {
                 }
             },
             Source::List { list, finder, object } => {
-                return write_list(list.get(frames), finder, object, frames, out, errors);
+                return write_list(list.get(frames), finder, object, frames, out, desk);
             }
             Source::Sum { list, finder, amount, when } => {
                 let mut sum = Decimal::default();
@@ -427,7 +457,7 @@ fn write_list(
     object: &Object,
     frames: &[&Found<'_>],
     out: &mut String,
-    errors: &mut Errors,
+    desk: &mut Desk<'_>,
 ) -> bool {
     if list.kind() != Kind::Array {
         // What it is, is for the checks of the form to say.
@@ -437,11 +467,14 @@ fn write_list(
     out.push('[');
     let start = out.len();
     let _ = list.elements(|element| {
+        if desk.is_full(out.len()) {
+            return;
+        }
         if out.len() > start {
             out.push(',');
         }
         let inner = finder.find(element);
-        if !object.write(&nested(&inner, frames), out, errors) {
+        if !object.write(&nested(&inner, frames), out, desk) {
             out.push_str("{}");
         }
     });

@@ -160,6 +160,20 @@ fn what_is_wrong_is_named_as_the_payload_has_it() {
 }
 
 #[test]
+fn a_small_payload_can_not_become_a_huge_record() {
+    let nested = "name: x\nto: contact\nfields:\n  l: {each: l, fields: {a: $.text}}\n";
+    let text = "x".repeat(10_000);
+    let payload = |count: usize| format!(r#"{{"text":"{text}","l":[{}0]}}"#, "0,".repeat(count));
+    assert!(matches!(compiled(nested).unwrap().bring(&payload(5)), Ok(Brought::Texts(_))));
+    let by_element = "name: x\nto: contact\neach: l\nfields: {a: $.text}\n";
+    for yaml in [nested, by_element] {
+        let refused = compiled(yaml).unwrap().bring(&payload(900)).unwrap_err();
+        let [error] = refused.as_slice() else { panic!("{refused:?}") };
+        assert!(error.expected.ends_with("bytes once it is mapped"), "{error:?}");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_mapping_is_refused() {
     let refusal = |rest: &str| compiled(&format!("name: x\nto: contact\n{rest}")).unwrap_err().to_string();
     assert!(refusal("fields: {a: 'x..y'}").starts_with("fields.a: `x..y` is no path"));
