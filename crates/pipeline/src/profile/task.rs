@@ -322,8 +322,10 @@ impl ProfileTask {
             (shared.settings.schemas.customer_profile, shared.settings.publish == Publish::Event);
         let published = &mut self.tally.published;
         self.customers.encode_dirty(|key, form, before| {
-            // With one record for every event, what an event left is written already.
-            if form == before || each_event && form.is_some() {
+            // With one record for every event, what an event left is written already; and then something may be written of a
+            // customer who came and went within the step, of whom no form is known before or after.
+            let is_written = if each_event { form.is_some() } else { form == before };
+            if is_written {
                 return;
             }
             *published += 1;

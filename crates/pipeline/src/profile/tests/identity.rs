@@ -437,3 +437,47 @@ fn who_waits_for_an_answer_is_known_until_it_comes() {
     }
     assert_eq!((most, asking(&world)), (1, 0));
 }
+
+/// Found by the simulation: an event came to a device that had asked its user, and the answer right behind it, in one step.
+#[test]
+fn a_customer_who_comes_and_goes_within_a_step_leaves_no_record() {
+    let shared = shared(&[], Publish::Event, true);
+    let (mut bench, mut all) = (Bench::new(&shared), Vec::new());
+    let take = |bench: &mut Bench, topic: TopicId, key: &[u8], value: &[u8]| {
+        let headers = Headers::default();
+        let (key, value) = (Some(key), Some(value));
+        let record =
+            Record { topic, partition: 0, offset: Offset(0), append_time: 0, key, value, headers: &headers };
+        bench.task.process(&record, &mut bench.step).unwrap();
+    };
+    let encoded = |event: CustomerEvent<'_>| {
+        let mut value = Vec::new();
+        wire::write_header(&mut value, SchemaIds::builtin().customer_event);
+        event.encode(&mut value);
+        (event.identifiers[0].key, value)
+    };
+    let (user, both) = encoded(of_whom("e1", "seen", 1, &["u-1", "a-1"]));
+    take(&mut bench, EVENTS, &user, &both);
+    // Link, Ask: the next letter is the answer.
+    for _ in 0..2 {
+        let written = bench.commit();
+        let letters: Vec<Written> = of(&written, INBOX).into_iter().cloned().collect();
+        all.extend(written);
+        for Written { key, value, .. } in letters {
+            take(&mut bench, INBOX, &key.unwrap(), &value.unwrap());
+        }
+    }
+    let written = bench.commit();
+    let answer: Vec<Written> = of(&written, INBOX).into_iter().cloned().collect();
+    all.extend(written);
+    let (device, alone) = encoded(of_whom("e2", "seen", 2, &["a-1"]));
+    take(&mut bench, EVENTS, &device, &alone);
+    for Written { key, value, .. } in answer {
+        take(&mut bench, INBOX, &key.unwrap(), &value.unwrap());
+    }
+    all.extend(bench.settle());
+    let records: Vec<_> =
+        of(&all, PROFILES).into_iter().filter(|record| record.key.as_deref() == Some(&device[..])).collect();
+    assert!(records.iter().any(|record| record.value.is_some()), "it was a customer of its own for a moment");
+    assert!(records.last().unwrap().value.is_none(), "{records:?}");
+}
