@@ -64,8 +64,10 @@ impl Profile {
     }
 
     pub(super) fn put_return(&mut self, new: Return) {
-        let by = |known: &Return| (known.order_id.clone(), known.currency.clone());
-        match self.returns.binary_search_by_key(&by(&new), by) {
+        let order = |known: &Return| {
+            known.order_id.cmp(&new.order_id).then_with(|| known.currency.cmp(&new.currency))
+        };
+        match self.returns.binary_search_by(order) {
             Ok(place) => {
                 let known = &mut self.returns[place];
                 known.amount = known.amount.saturating_add(new.amount);

@@ -219,7 +219,6 @@ pub fn map_text(
                     Verdict::Events { count: more, amounts_dropped: too },
                 ) => Verdict::Events { count: count + more, amounts_dropped: amounts_dropped || too },
                 (_, Verdict::Item { amounts_dropped }) => Verdict::Item { amounts_dropped },
-                (all, Verdict::Nothing(_)) => all,
                 (all, _) => all,
             };
         }

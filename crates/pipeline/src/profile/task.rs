@@ -257,11 +257,11 @@ impl ProfileTask {
         let shared = Arc::clone(&self.shared);
         self.tally.applied += 1;
         let Some(customer) = self.customers.get_mut(&key)? else { return Ok(()) };
-        if customer.profile.events == 1 {
-            let seen = customer.profile.last_seen;
-            self.watch_expiry(key, seen);
+        if customer.profile.events == 1
+            && let Some(kept) = shared.settings.expiry.soonest()
+        {
+            self.expiry.set(customer.profile.last_seen.saturating_add(kept), key, 0);
         }
-        let Some(customer) = self.customers.get_mut(&key)? else { return Ok(()) };
         let before = shared.score(&mut customer.profile, step.now, &mut self.scored);
         self.publish_now(key, step)?;
         let nothing = Ledger::default();

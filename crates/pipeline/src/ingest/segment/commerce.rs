@@ -113,8 +113,7 @@ fn order<'a>(
     money: Money,
     properties: &Properties<'a>,
 ) {
-    let id = errors.required_text("properties.order_id", properties.order_id);
-    let id = errors.at_most("properties.order_id", MAX_ID_BYTES, id);
+    let id = order_id(errors, properties);
     let units = if properties.products.is_none() && !properties.product_id.is_none() {
         product(errors, draft, money, properties);
         quantity(properties.quantity)
@@ -122,10 +121,7 @@ fn order<'a>(
         let products = errors.required_elements("properties.products", properties.products);
         lines(errors, draft, job, money, &products.unwrap_or_default())
     };
-    let (field, amount) = match (properties.total.is_none(), properties.revenue.is_none()) {
-        (true, false) => ("properties.revenue", properties.revenue),
-        _ => ("properties.total", properties.total),
-    };
+    let (field, amount) = total_of(properties);
     if amount.is_none() {
         errors.missing(field, "a number", amount);
     }
@@ -146,15 +142,11 @@ fn returned<'a>(
     money: Money,
     properties: &Properties<'a>,
 ) {
-    let id = errors.required_text("properties.order_id", properties.order_id);
-    let id = errors.at_most("properties.order_id", MAX_ID_BYTES, id);
+    let id = order_id(errors, properties);
     let mut products = Vec::new();
     let _ = properties.products.elements(|line| products.push(line));
     let units = lines(errors, draft, job, money, &products);
-    let (field, amount) = match (properties.total.is_none(), properties.revenue.is_none()) {
-        (true, false) => ("properties.revenue", properties.revenue),
-        _ => ("properties.total", properties.total),
-    };
+    let (field, amount) = total_of(properties);
     let stated = errors.amount(field, amount, money.decimals());
     let of_line = |item: &Item<'_>| item.price?.checked_mul(i64::from(item.quantity));
     let of_lines = || {
@@ -164,6 +156,19 @@ fn returned<'a>(
     let total = stated.or_else(of_lines);
     if let Some(id) = id {
         draft.order = Some(Order { id, total: money.known(total), units });
+    }
+}
+
+fn order_id<'a>(errors: &mut Errors, properties: &Properties<'a>) -> Option<Cow<'a, str>> {
+    let id = errors.required_text("properties.order_id", properties.order_id);
+    errors.at_most("properties.order_id", MAX_ID_BYTES, id)
+}
+
+/// What an order came to, or what was given back, and the field that says it.
+fn total_of<'a>(properties: &Properties<'a>) -> (&'static str, Json<'a>) {
+    match (properties.total.is_none(), properties.revenue.is_none()) {
+        (true, false) => ("properties.revenue", properties.revenue),
+        _ => ("properties.total", properties.total),
     }
 }
 

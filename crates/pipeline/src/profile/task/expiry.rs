@@ -16,7 +16,7 @@ const AT_ONCE: usize = 1_000;
 const LATER: Millis = 60 * 60 * 1_000;
 
 impl ProfileTask {
-    /// A customer is known from now on.
+    /// What is known of a customer has grown by that of another.
     pub(super) fn watch_expiry(&mut self, key: NodeKey, last_seen: Millis) {
         if let Some(kept) = self.shared.settings.expiry.soonest() {
             self.expiry.set(last_seen.saturating_add(kept), key, 0);
@@ -59,7 +59,7 @@ impl ProfileTask {
         let kept = self.shared.settings.expiry;
         let Some(customer) = self.customers.get(&key)? else { return Ok(()) };
         let Some(kept) = kept.of(&customer.profile) else {
-            // Whoever is kept for good now may be alone with a device again: never, since nobody unlearns who she is.
+            // Kept for good: who is known once stays so.
             return Ok(());
         };
         let due = customer.profile.last_seen.saturating_add(kept);
