@@ -5,7 +5,7 @@
 //! place of the old one. Until then nothing of the old one changes, so that it may end at any point.
 
 use super::disk::Disk;
-use super::file::Out;
+use super::file::{Marked, Out};
 use catchment_runtime::Millis;
 use catchment_runtime::snapshot::format::{BlockReader, Entry, Kind, Mark, entries, write_entry};
 use catchment_runtime::snapshot::{Head, Unusable};
@@ -48,9 +48,8 @@ pub(super) struct Compaction {
     new: PathBuf,
     head: Head,
     reader: BlockReader<BufReader<File>>,
-    /// The mark up to which the file is read twice, and where it ends.
-    mark: Mark,
-    until: u64,
+    /// The mark up to which the file is read twice.
+    until: Marked,
     index: Index,
     /// Records read in this stage.
     records: u64,
@@ -96,14 +95,13 @@ fn key_of(entry: &Entry<'_>, key: &[u8]) -> [u8; 16] {
 impl Compaction {
     /// Of the file as it is up to its last mark; none, if it has no mark.
     pub(super) fn new(disk: Disk, path: &Path, out: &Out) -> io::Result<Option<Self>> {
-        let Some((mark, until)) = out.mark.clone() else { return Ok(None) };
+        let Some(until) = out.mark.clone() else { return Ok(None) };
         Ok(Some(Compaction {
             disk,
             path: path.to_path_buf(),
             new: new_name(path),
             head: out.head.clone(),
             reader: blocks(path)?,
-            mark,
             until,
             index: Index::default(),
             records: 0,
@@ -135,15 +133,20 @@ impl Compaction {
         let retention: Option<Millis> =
             self.head.changelogs.get(usize::from(entry.changelog)).and_then(|changelog| changelog.retention);
         match (retention, entry.key) {
-            (Some(retention), _) => Some(entry.append_time >= self.mark.time.saturating_sub(retention)),
+            (Some(retention), _) => Some(entry.append_time >= self.until.mark.time.saturating_sub(retention)),
             // Without a key nothing supersedes it.
             (None, None) => Some(true),
             (None, Some(_)) => None,
         }
     }
 
+    /// Whether the file is read up to the mark. An error, if it is not the file that was written.
+    fn has_read_all(&self) -> io::Result<bool> {
+        self.reader.has_reached(self.until.end, self.until.chain).map_err(|_| malformed())
+    }
+
     fn learn(&mut self, mut kept: u64) -> io::Result<Progress> {
-        if self.reader.position() >= self.until {
+        if self.has_read_all()? {
             let alive = self.index.values().map(|last| last.size).sum::<u64>() + kept;
             let head = Head { alive, ..self.head.clone() };
             let out = Out::create(&self.disk, &self.new, head)?;
@@ -171,9 +174,9 @@ impl Compaction {
     }
 
     fn copy(&mut self, mut out: Box<Out>) -> io::Result<Progress> {
-        if self.reader.position() >= self.until {
+        if self.has_read_all()? {
             self.flush(&mut out)?;
-            out.mark(&self.disk, self.mark.clone())?;
+            out.mark(&self.disk, self.until.mark.clone())?;
             self.index = Index::default();
             self.stage = Some(Stage::Tail(out));
             return Ok(Progress::More);

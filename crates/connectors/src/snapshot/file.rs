@@ -30,9 +30,18 @@ pub(super) struct Out {
     pub(super) head: Head,
     /// Bytes.
     pub(super) len: u64,
-    /// The last mark, and the bytes up to its end.
-    pub(super) mark: Option<(Mark, u64)>,
+    pub(super) mark: Option<Marked>,
     chain: Chain,
+}
+
+/// The last mark of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Marked {
+    pub(super) mark: Mark,
+    /// Bytes up to its end.
+    pub(super) end: u64,
+    /// The chain there.
+    pub(super) chain: Chain,
 }
 
 impl Out {
@@ -62,7 +71,7 @@ impl Out {
         let mut payload = Vec::new();
         mark.encode(&mut payload);
         self.append(disk, Kind::Mark, &payload)?;
-        self.mark = Some((mark, self.len));
+        self.mark = Some(Marked { mark, end: self.len, chain: self.chain });
         Ok(())
     }
 
@@ -96,7 +105,7 @@ impl TaskFile {
         let Some(survey) = self.survey.take() else { return Ok(()) };
         let file = self.disk.reopen(&self.path, survey.end)?;
         let (len, chain, head) = (survey.end, survey.chain, survey.head);
-        let mark = survey.mark.map(|mark| (mark, len));
+        let mark = survey.mark.map(|mark| Marked { mark, end: len, chain });
         self.replace(Out { file, head, len, mark, chain });
         Ok(())
     }
@@ -111,7 +120,7 @@ impl TaskFile {
 
     /// Is this file from now on.
     pub(super) fn replace(&mut self, out: Out) {
-        self.shared.set_marked_at(out.mark.as_ref().map(|(mark, _)| mark.time));
+        self.shared.set_marked_at(out.mark.as_ref().map(|marked| marked.mark.time));
         self.shared.bytes.store(out.len, Ordering::Relaxed);
         self.out = Some(out);
     }

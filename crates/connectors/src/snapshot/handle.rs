@@ -4,12 +4,12 @@ use super::status::{SharedFile, now};
 use super::writer::{Message, Opened};
 use super::{BLOCK, QUEUE, Wanted};
 use catchment_runtime::log::BatchLimits;
-use catchment_runtime::snapshot::format::{BlockReader, Entry, Kind, Mark, entries, write_entry};
+use catchment_runtime::snapshot::format::{BlockReader, Chain, Entry, Kind, Mark, entries, write_entry};
 use catchment_runtime::snapshot::{Copied, Found, Opening, Reading, Reason};
 use catchment_runtime::{Headers, Millis, NextOffset, Offset, Record, Snapshot, TopicPartition, Unreadable};
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -36,8 +36,8 @@ pub(super) struct FileSnapshot {
     answer: Receiver<Opened>,
     opened: Option<Opening>,
     reader: Option<BlockReader<BufReader<File>>>,
-    /// Bytes up to the last mark.
-    end: u64,
+    /// Bytes up to the last mark, and the chain there.
+    marked: (u64, Chain),
     /// Records on their way.
     block: Vec<u8>,
     /// When the first record of the block was copied.
@@ -66,7 +66,7 @@ impl FileSnapshot {
             answer,
             opened: None,
             reader: None,
-            end: 0,
+            marked: (0, Chain::default()),
             block: Vec::new(),
             begun: 0,
             dirty: false,
@@ -85,7 +85,7 @@ impl FileSnapshot {
     fn take_answer(&mut self, opened: Opened) -> Opening {
         let Some(survey) = opened.survey else { return Opening::Nothing };
         if let Ok(survey) = &survey {
-            self.end = survey.end;
+            self.marked = (survey.end, survey.chain);
         }
         self.reader = opened.reader.and_then(|file| BlockReader::new(BufReader::new(file)).ok());
         let mark = survey.as_ref().ok().and_then(|survey| survey.mark.as_ref());
@@ -120,12 +120,18 @@ impl FileSnapshot {
         self.block = Vec::new();
     }
 
+    /// Whether all was read up to the last mark.
+    fn is_read(&self) -> Result<bool, Unreadable> {
+        let reader = self.reader.as_ref().ok_or_else(|| unreadable(&self.path, "is gone"))?;
+        let (end, chain) = self.marked;
+        reader.has_reached(end, chain).map_err(|_| unreadable(&self.path, "was changed while it was read"))
+    }
+
     fn read_block(
         &mut self,
         take: &mut dyn FnMut(&Record<'_>) -> Result<(), Unreadable>,
     ) -> Result<(usize, usize), Unreadable> {
-        let path = &self.path;
-        let unreadable = |what: &str| Unreadable { reason: format!("{}: {what}", path.display()) };
+        let unreadable = |what: &str| unreadable(&self.path, what);
         let reader = self.reader.as_mut().ok_or_else(|| unreadable("is gone"))?;
         let block = reader.next_block().map_err(|error| unreadable(&error.to_string()))?;
         let (kind, payload) = block.ok_or_else(|| unreadable("was intact, and is no more"))?;
@@ -152,6 +158,10 @@ impl FileSnapshot {
     }
 }
 
+fn unreadable(path: &Path, what: &str) -> Unreadable {
+    Unreadable { reason: format!("{}: {what}", path.display()) }
+}
+
 impl Snapshot for FileSnapshot {
     fn open(&mut self) -> Opening {
         if self.opened.is_none() {
@@ -171,7 +181,7 @@ impl Snapshot for FileSnapshot {
         take: &mut dyn FnMut(&Record<'_>) -> Result<(), Unreadable>,
     ) -> Result<Reading, Unreadable> {
         let (mut records, mut bytes) = (0, 0);
-        while self.reader.as_ref().is_none_or(|reader| reader.position() < self.end) {
+        while !self.is_read()? {
             let (more, size) = self.read_block(take)?;
             records += more;
             bytes += size;

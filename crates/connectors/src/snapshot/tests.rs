@@ -200,6 +200,33 @@ fn the_last_who_opened_a_file_writes_it() {
 }
 
 #[test]
+fn a_file_that_is_another_one_since_it_was_checked_is_not_read_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("shop.profile/5.snapshot");
+    // Two files of the same form, whose marks differ. More than what a reader takes ahead stands before those.
+    let write = |state: u64| {
+        let snapshots = start(directory.path());
+        let mut snapshot = snapshots.open(wanted());
+        let _ = open(&mut *snapshot);
+        snapshot.begin();
+        let value = vec![0; 64 << 10];
+        snapshot.append(&Copied { at: STATE, append_time: Some(0), key: Some(b"a"), value: Some(&value) });
+        mark(&mut *snapshot, state);
+        drop(snapshot);
+        finish(&snapshots);
+        fs::read(&path).unwrap()
+    };
+    let (old, new) = (write(1), write(2));
+    assert_eq!(old.len(), new.len());
+    let snapshots = start(directory.path());
+    let mut snapshot = snapshots.open(wanted());
+    assert!(open(&mut *snapshot).unwrap().survey.unwrap().mark.is_some());
+    fs::write(&path, &old).unwrap();
+    let error = snapshot.read(&BatchLimits::default(), &mut |_| Ok(())).unwrap_err();
+    assert!(error.reason.contains("was changed while it was read"), "{}", error.reason);
+}
+
+#[test]
 fn a_snapshot_that_can_not_keep_up_stays_as_it_was_marked() {
     let directory = tempfile::tempdir().unwrap();
     let snapshots = start(directory.path());

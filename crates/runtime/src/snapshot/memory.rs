@@ -170,7 +170,8 @@ impl Snapshot for MemorySnapshot {
         let bytes = self.disk().files.get(&self.name).cloned().ok_or_else(|| unreadable("it is gone"))?;
         let mut blocks = BlockReader::new(bytes.as_slice()).map_err(|_| unreadable("it is gone"))?;
         let headers = Headers::default();
-        while blocks.position() < self.end {
+        let changed = |_| unreadable("it was changed while it was read");
+        while !blocks.has_reached(self.end, self.chain).map_err(changed)? {
             let from = blocks.position();
             let block = blocks.next_block().ok().flatten();
             let (kind, payload) = block.ok_or_else(|| unreadable("it was intact, and is no more"))?;

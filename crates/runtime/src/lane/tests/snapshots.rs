@@ -384,6 +384,38 @@ fn a_record_of_a_snapshot_that_can_not_be_read_costs_the_lane_and_the_snapshot()
     machine.check(&machine.lane("toy-0"));
 }
 
+/// What was judged is one file, what is read is another: the older one lacks what the mark of the newer one says it has.
+#[test]
+fn a_snapshot_that_is_put_back_between_its_check_and_its_reading_is_not_used() {
+    let (machine, lane) = with_snapshot();
+    drop(lane);
+    let mut old = machine.disk.bytes("0").unwrap();
+    let survey = format::survey(old.as_slice(), 0).unwrap();
+    old.truncate(usize::try_from(survey.end).unwrap());
+    // As long as the old one, and as if the record that was said last stood in it.
+    let (mut new, mut mark) = (Vec::new(), Vec::new());
+    format::Mark { time: 0, positions: vec![NextOffset(9)] }.encode(&mut mark);
+    let mut blocks = format::BlockReader::new(old.as_slice()).unwrap();
+    let mut chain = format::Chain::default();
+    format::write_preamble(&mut new);
+    while let Some((kind, payload)) = blocks.next_block().unwrap() {
+        let payload = if kind == format::Kind::Mark { &mark } else { payload };
+        format::write_block(&mut new, &mut chain, kind, payload);
+    }
+    assert_eq!(new.len(), old.len());
+    machine.disk.put("0", Some(new));
+    let mut lane = machine.unrestored("toy-0", &[0, 1]);
+    // One call opens and judges it, the next one reads.
+    assert_eq!(lane.restore_some().unwrap(), Restored::More);
+    machine.disk.put("0", Some(old));
+    let error = lane.restore().unwrap_err();
+    assert!(matches!(error, LaneError::HalfRestored), "{error}");
+    let (name, reason) = machine.disk.take_discarded().remove(0);
+    assert!(name == "0" && matches!(reason, Reason::Unreadable(_)), "{reason}");
+    drop(lane);
+    machine.check(&machine.lane("toy-0"));
+}
+
 #[test]
 fn a_task_that_is_kept_keeps_its_snapshot_and_one_that_goes_closes_it() {
     let (machine, mut lane) = with_snapshot();

@@ -1,6 +1,6 @@
 //! Blocks: what is intact, and where that ends.
 
-use super::{Head, Mark, PREAMBLE, Survey, Unusable, VERSION, entries};
+use super::{Head, Malformed, Mark, PREAMBLE, Survey, Unusable, VERSION, entries};
 use std::io::{self, Read};
 
 const MAGIC: [u8; 6] = *b"CATSNP";
@@ -115,6 +115,19 @@ impl<R: Read> BlockReader<R> {
     #[must_use]
     pub fn chain(&self) -> Chain {
         self.chain
+    }
+
+    /// Whether all is read up to `end`, where the chain was `chain` when the file was [surveyed](survey).
+    ///
+    /// # Errors
+    /// What was read are other bytes: the file was changed since. What was checked of it and its mark does not hold for
+    /// them.
+    pub fn has_reached(&self, end: u64, chain: Chain) -> Result<bool, Malformed> {
+        match self.at {
+            at if at < end => Ok(false),
+            at if at == end && self.chain == chain => Ok(true),
+            _ => Err(Malformed),
+        }
     }
 
     /// The next block; `None` at the end, and where a block is not intact.
