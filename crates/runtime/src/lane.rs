@@ -2,6 +2,7 @@
 
 mod held;
 mod input;
+mod proof;
 mod read;
 mod report;
 mod restore;
@@ -243,6 +244,10 @@ impl<L: Log, T: Task> Lane<L, T> {
             Phase::Rewinding => self.rewind()?,
             Phase::Running => {}
         }
+        self.prove_holds()?;
+        if self.phase == Phase::Unsettled {
+            return self.settle(effects);
+        }
         self.inputs.iter_mut().for_each(|input| input.held_now = false);
         // Every round but the last finds a record that can't be taken, and goes on without it.
         let mut rounds = self.inputs.len();
@@ -266,7 +271,12 @@ impl<L: Log, T: Task> Lane<L, T> {
             }
         };
         match outcome {
-            CommitOutcome::Committed => Ok(self.keep(effects)),
+            CommitOutcome::Committed => {
+                let report = self.keep(effects);
+                // An error comes again with the next step, which can say so.
+                let _ = self.prove_holds();
+                Ok(report)
+            }
             CommitOutcome::Aborted { reason } => self.abort(reason),
             CommitOutcome::Unknown { .. } => {
                 self.phase = Phase::Unsettled;
@@ -396,7 +406,8 @@ impl<L: Log, T: Task> Lane<L, T> {
             effects(effect);
         }
         self.report.committed = true;
-        self.report.held = self.inputs.iter().filter(|input| input.held_now && input.held.is_some()).count();
+        let is_news = |input: &&Input| input.held.is_some() && (input.held_now || input.awaits_proof());
+        self.report.held = self.inputs.iter().filter(is_news).count();
         self.report.clone()
     }
 
@@ -459,10 +470,10 @@ impl<L: Log, T: Task> Lane<L, T> {
         }
     }
 
-    /// The partitions that are not read on, in order of topic and partition. What waits shows in the step that met it;
-    /// so does everything else.
+    /// The partitions that are not read on, in order of topic and partition. What waits shows in the step that met it; so
+    /// does everything else, once a commit has shown that the lane is still the owner of the partition.
     pub fn held(&self) -> impl Iterator<Item = &Held> {
-        self.inputs.iter().filter_map(|input| input.held.as_ref())
+        self.inputs.iter().filter(|input| !input.awaits_proof()).filter_map(|input| input.held.as_ref())
     }
 
     /// Partitions that are [waiting](Hold::Waiting) are read again from the next step on, which asks their tasks again.

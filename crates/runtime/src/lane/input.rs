@@ -32,6 +32,8 @@ pub(super) struct Input {
     pub(super) held: Option<Held>,
     /// Held since this step.
     pub(super) held_now: bool,
+    /// Held, and it is not known yet whether the lane is still the owner.
+    pub(super) unproven: bool,
     pub(super) barrier: Option<Barrier>,
 }
 
@@ -75,6 +77,7 @@ pub(super) fn inputs<L: Log>(
             order: None,
             held: None,
             held_now: false,
+            unproven: false,
             barrier: None,
         });
     }
@@ -98,6 +101,7 @@ impl Input {
     pub(super) fn commit(&mut self, offset: NextOffset) {
         self.committed = Some(offset);
         self.settled = offset;
+        self.unproven = false;
     }
 
     /// Back to the last commit. A partition that was held on the way is not any more: what held it shows again.
@@ -112,11 +116,17 @@ impl Input {
     pub(super) fn hold(&mut self, why: Hold) {
         self.held = Some(Held { at: self.at, next: self.next, why });
         self.held_now = true;
+        self.unproven = !self.is_waiting();
         self.order = None;
     }
 
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.held, Some(Held { why: Hold::Waiting, .. }))
+    }
+
+    /// Whether a commit is to show first that it is this lane that has to say that the partition is held.
+    pub(super) fn awaits_proof(&self) -> bool {
+        self.held.is_some() && self.unproven && self.can_prove()
     }
 
     /// Whether its offset may be committed though it has not moved. The first one of a task that has not its state yet

@@ -138,7 +138,7 @@ impl<L: Log, T: Task> Lane<L, T> {
                 }
             }
         }
-        for held in self.held() {
+        for held in self.inputs.iter().filter_map(|input| input.held.as_ref()) {
             if let Hold::Unrestorable { changelog, offset, reason } = &held.why {
                 let (at, offset, reason) = (*changelog, *offset, reason.clone());
                 return Err(LaneError::Unreadable { at, offset, reason });
@@ -285,6 +285,8 @@ impl<L: Log, T: Task> Lane<L, T> {
         for input in self.inputs.iter_mut().filter(|input| input.task == task) {
             input.hold(Hold::Unrestorable { changelog, offset, reason: reason.to_owned() });
         }
+        // An error comes again with the next step.
+        let _ = self.prove_holds();
     }
 
     /// How many records of state came from where, since the lane was made.

@@ -1,7 +1,7 @@
 //! Copying changelogs to snapshots: what is committed, and how far that reaches.
 
-use super::{Death, Lane, LaneError, Phase, Slot};
-use crate::log::{CommitOutcome, Log};
+use super::{Lane, LaneError, Phase, Slot};
+use crate::log::Log;
 use crate::outbox::Outbox;
 use crate::planted::{self, Bug};
 use crate::record::{NextOffset, TopicPartition};
@@ -95,24 +95,6 @@ impl<L: Log, T: Task> Lane<L, T> {
             }
         }
         Ok(true)
-    }
-
-    /// Commits these offsets, which are what they were: true if this lane is still the owner.
-    fn prove(&mut self, offsets: &[(TopicPartition, NextOffset)]) -> Result<bool, LaneError> {
-        match self.log.commit(&Outbox::default(), offsets)? {
-            CommitOutcome::Committed => Ok(true),
-            CommitOutcome::Aborted { .. } => Ok(false),
-            CommitOutcome::Unknown { .. } => {
-                // Nothing was in it that could be lost; the next step makes the producer anew.
-                self.sent.clear();
-                self.phase = Phase::Unsettled;
-                Ok(false)
-            }
-            CommitOutcome::Fenced(fence) => {
-                self.phase = Phase::Dead(Death::Fenced(fence));
-                Err(LaneError::Fenced(fence))
-            }
-        }
     }
 
     /// The snapshots, by place of their tasks.

@@ -146,6 +146,32 @@ fn a_held_partition_fences_its_task_with_its_unchanged_offset() {
     assert!(matches!(error, LaneError::Fenced(Fence::Group)), "{error}");
 }
 
+/// A lane that was asleep while another one took over meets what it can't read: that is not for it to say.
+#[test]
+fn what_holds_a_partition_is_said_by_its_owner_alone() {
+    for fault in [None, Some(Fault::Abort), Some(Fault::LostRequest), Some(Fault::LostAnswer)] {
+        let world = World::new();
+        world.say(0, 10, [1, 7, 5, 0]);
+        let mut lane = world.lane(BatchLimits::default());
+        step(&mut lane);
+        world.say(0, 10, *b"bad!");
+        if let Some(fault) = fault {
+            // Nothing comes of the record, so the next commit is that of the proof.
+            world.log.fail_commit("toy-0", fault);
+            let report = step(&mut lane);
+            assert_eq!((held(&lane), report.is_idle()), (vec![], false), "{fault:?}");
+            while !step(&mut lane).is_idle() {}
+            assert_eq!(held(&lane), [(0, 1, unreadable(1))], "{fault:?}");
+            continue;
+        }
+        drop(world.log.lane("toy", "another", &[partition(IN, 0), partition(IN, 1)]).unwrap());
+        step(&mut lane);
+        assert_eq!(held(&lane), []);
+        let error = lane.step(None, &mut no_effects).unwrap_err();
+        assert!(matches!(error, LaneError::Fenced(Fence::Group)), "{error}");
+    }
+}
+
 #[test]
 fn a_gap_stops_its_partition_with_the_exact_range() {
     let world = World::new();
