@@ -140,6 +140,9 @@ impl Foreign {
             Some(found) => found,
             None => self.root.find(Json::parse(text).map_err(|_| super::map::no_json(text))?),
         };
+        if found.is_broken {
+            return Err(super::map::no_json(text));
+        }
         if !self.only_if.iter().all(|condition| condition.holds(&[&found])) {
             return Ok(Brought::Other);
         }
@@ -167,6 +170,9 @@ impl Foreign {
                 }
                 for element in elements {
                     let inner = finder.find(element);
+                    if inner.is_broken {
+                        return Err(super::map::no_json(text));
+                    }
                     if !self.elements.iter().all(|condition| condition.holds(&[&inner, &found])) {
                         continue;
                     }
@@ -176,6 +182,9 @@ impl Foreign {
                     texts.push(self.write(&[&inner, &found], text.len(), &mut desk));
                 }
             }
+        }
+        if desk.is_broken {
+            return Err(super::map::no_json(text));
         }
         match (errors.is_empty(), texts.is_empty()) {
             (false, _) => Err(errors.into_vec()),

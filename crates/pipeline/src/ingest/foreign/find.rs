@@ -1,6 +1,6 @@
 //! Finds the values that a mapping names, in one pass over a text.
 
-use crate::ingest::json::{Json, Kind};
+use crate::ingest::json::{Fault, Json, Kind};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
 
@@ -21,11 +21,15 @@ struct Node {
 
 /// What was found, by slot.
 #[derive(Debug)]
-pub(super) struct Found<'a>(Vec<Json<'a>>);
+pub(super) struct Found<'a> {
+    values: Vec<Json<'a>>,
+    /// The text could not be read to its end: of a name that is half a character, for one.
+    pub(super) is_broken: bool,
+}
 
 impl<'a> Found<'a> {
     pub(super) fn get(&self, slot: usize) -> Json<'a> {
-        self.0.get(slot).copied().unwrap_or_default()
+        self.values.get(slot).copied().unwrap_or_default()
     }
 }
 
@@ -64,21 +68,26 @@ impl Finder {
         }
         Into { node: &self.top, found: &mut found }.deserialize(&mut input).ok()?;
         input.end().ok()?;
-        Some(Found(found))
+        Some(Found { values: found, is_broken: false })
     }
 
     pub(super) fn find<'a>(&self, value: Json<'a>) -> Found<'a> {
         let mut found = vec![Json::default(); self.paths.len()];
         let mut input = serde_json::Deserializer::from_str(value.raw());
         let quick = self.top.slot.is_none() && value.kind() == Kind::Object;
-        if !(quick && Into { node: &self.top, found: &mut found }.deserialize(&mut input).is_ok()) {
-            // Something is no object where one was expected: every value is looked at by itself.
-            found.fill(Json::default());
-            self.top.take(value, &mut found);
+        if quick && (Into { node: &self.top, found: &mut found }).deserialize(&mut input).is_ok() {
+            return Found { values: found, is_broken: false };
         }
-        Found(found)
+        // Something is no object where one was expected: every value is looked at by itself.
+        found.fill(Json::default());
+        let is_broken = self.top.take(value, &mut found).is_err();
+        Found { values: found, is_broken }
     }
 }
+
+/// A text that can't be read to its end.
+#[derive(Clone, Copy)]
+struct Broken;
 
 impl Node {
     fn child(&self, name: &str) -> Option<&Node> {
@@ -86,25 +95,38 @@ impl Node {
     }
 
     /// As [`Into`], whatever the value is.
-    fn take<'a>(&self, value: Json<'a>, found: &mut [Json<'a>]) {
+    fn take<'a>(&self, value: Json<'a>, found: &mut [Json<'a>]) -> Result<(), Broken> {
         if let Some(slot) = self.slot.and_then(|slot| found.get_mut(slot)) {
             *slot = value;
         }
         if self.children.is_empty() {
-            return;
+            return Ok(());
         }
-        let _ = value.entries(|name, value| {
+        let mut inner = Ok(());
+        let entries = value.entries(|name, value| {
             if let Some(child) = self.child(&name) {
-                child.take(value, found);
+                child.forget(found);
+                inner = inner.and(child.take(value, found));
             }
         });
         let mut place = 0usize;
-        let _ = value.elements(|value| {
+        let elements = value.elements(|value| {
             if let Some(child) = self.child(&place.to_string()) {
-                child.take(value, found);
+                inner = inner.and(child.take(value, found));
             }
             place += 1;
         });
+        if entries == Err(Fault::Broken) || elements == Err(Fault::Broken) { Err(Broken) } else { inner }
+    }
+
+    /// Of two fields of one name the last counts: nothing of the one before is left.
+    fn forget(&self, found: &mut [Json<'_>]) {
+        for (_, child) in &self.children {
+            if let Some(slot) = child.slot.and_then(|slot| found.get_mut(slot)) {
+                *slot = Json::default();
+            }
+            child.forget(found);
+        }
     }
 }
 
@@ -122,8 +144,7 @@ impl<'de> DeserializeSeed<'de> for Into<'_, '_, 'de> {
             // Wanted whole, and perhaps in parts.
             Some(_) => {
                 let value = serde::Deserialize::deserialize(input)?;
-                self.node.take(value, self.found);
-                Ok(())
+                self.node.take(value, self.found).map_err(|_| serde::de::Error::custom("broken"))
             }
             None => input.deserialize_map(self),
         }
@@ -140,7 +161,10 @@ impl<'de> Visitor<'de> for Into<'_, '_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(child) = map.next_key_seed(Child(self.node))? {
             match child {
-                Some(node) => map.next_value_seed(Into { node, found: &mut *self.found })?,
+                Some(node) => {
+                    node.forget(self.found);
+                    map.next_value_seed(Into { node, found: &mut *self.found })?;
+                }
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }

@@ -3,7 +3,7 @@
 use super::find::Found;
 use super::rule::Slot;
 use cel::objects::{Key, Map};
-use cel::{Context, Env, Program, Value};
+use cel::{Context, Env, ExecutionError, Program, Value};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Formula {
             };
             context.add_variable_from_value(name.as_str(), computable(value));
         }
-        let value = self.program.execute(&context).map_err(|error| first_line(&error.to_string()))?;
+        let value = self.program.execute(&context).map_err(|error| without_values(&error))?;
         match value {
             Value::Null => Ok(None),
             Value::Bool(value) => Ok(Some(value.to_string())),
@@ -78,6 +78,21 @@ fn computable(json: serde_json::Value) -> Value {
                 object.into_iter().map(|(name, value)| (Key::String(Arc::new(name)), computable(value)));
             Value::Map(Map { map: Arc::new(fields.collect::<HashMap<Key, Value>>()) })
         }
+    }
+}
+
+/// What went wrong, in words that quote nothing of the payload: they go into headers of dead letters.
+fn without_values(error: &ExecutionError) -> String {
+    match error {
+        // Types alone.
+        ExecutionError::NoSuchOverload(_) => error.to_string(),
+        ExecutionError::NoSuchKey(_) => "a key is missing".to_owned(),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            "a division by zero".to_owned()
+        }
+        ExecutionError::Overflow(..) => "a number is too large".to_owned(),
+        ExecutionError::IndexOutOfBounds(_) => "an index is out of bounds".to_owned(),
+        _ => "it can't be computed".to_owned(),
     }
 }
 

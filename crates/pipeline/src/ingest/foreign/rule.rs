@@ -4,11 +4,14 @@ use super::file::{As, Conditions, Deletes, Fields, Rule, Rules, Wanted};
 use super::find::{Finder, Found};
 use super::formula::Formula;
 use super::{ForeignError, is_nothing};
-use crate::ingest::check::Errors;
+use crate::ingest::check::{Errors, describe};
 use crate::ingest::json::{Json, Kind};
 use catchment_contracts::dead_letter::ErrorCode;
 use catchment_domain::time::{Millis, format_rfc3339};
 use std::collections::BTreeMap;
+
+/// What can be added up.
+pub(super) const SUMMED: &str = "an amount: at most 18 digits on each side of the point";
 
 /// Where a value is found: so many elements further out, at that place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,10 +148,10 @@ impl Compiler {
         let words = rule.words.as_ref().map(|words| {
             words.iter().map(|(from, to)| (from.clone(), to.json())).collect::<BTreeMap<_, _>>()
         });
-        let origin = match &rule.path {
-            Some(path) => path.strip_prefix("$.").unwrap_or(path).to_owned(),
-            None => String::new(),
-        };
+        // Of a list, that of the list; of a sum, that of its amounts.
+        let summed = sum.as_ref().map(|sum| format!("{}.{}", sum.each, sum.path));
+        let origin = path.as_deref().or(each.as_deref()).or(summed.as_deref()).unwrap_or_default();
+        let origin = origin.strip_prefix("$.").unwrap_or(origin).to_owned();
         Ok(Compiled { source, when, kind: rule.kind, words, deletes: rule.deletes, origin })
     }
 
@@ -175,11 +178,13 @@ pub(super) struct Desk<'e> {
     /// Bytes that may be written in all.
     pub(super) limit: usize,
     is_over: bool,
+    /// A part of the payload can't be read to its end.
+    pub(super) is_broken: bool,
 }
 
 impl<'e> Desk<'e> {
     pub(super) fn new(errors: &'e mut Errors, limit: usize) -> Self {
-        Desk { errors, written: 0, limit, is_over: false }
+        Desk { errors, written: 0, limit, is_over: false, is_broken: false }
     }
 
     /// Whether no more may be written, after so many bytes of the record in hand.
@@ -262,7 +267,7 @@ struct Compiled {
     kind: Option<As>,
     words: Option<BTreeMap<String, String>>,
     deletes: Option<Deletes>,
-    /// The path of the value, where it is one.
+    /// The path of the value, where it is one, or of the list.
     origin: String,
 }
 
@@ -319,7 +324,10 @@ impl Object {
             out.push_str(json);
             let wrote = match entry {
                 Entry::Object(inner) => inner.write(frames, out, desk),
-                Entry::Value(rules) => rules.iter().any(|rule| rule.write(frames, out, desk)),
+                Entry::Value(rules) => rules.iter().enumerate().any(|(place, rule)| {
+                    let is_last = place + 1 == rules.len();
+                    rule.write(frames, is_last, out, desk)
+                }),
             };
             if !wrote {
                 out.truncate(before);
@@ -343,10 +351,10 @@ impl Object {
                 Some(rule.origin.clone()).filter(|origin| !origin.is_empty())
             }
             (Entry::Value(rules), Some(rest)) => {
-                let Some(Compiled { source: Source::List { object, .. }, .. }) = rules.first() else {
+                let [Compiled { source: Source::List { object, .. }, origin, .. }] = rules.as_slice() else {
                     return None;
                 };
-                Some(format!("{name}[{}.{}", place?, object.origin(rest)?))
+                Some(format!("{origin}[{}.{}", place?, object.origin(rest)?))
             }
             (Entry::Object(_), None) => None,
         }
@@ -354,14 +362,14 @@ impl Object {
 }
 
 impl Compiled {
-    /// True if it gave a value, and wrote it.
-    fn write(&self, frames: &[&Found<'_>], out: &mut String, desk: &mut Desk<'_>) -> bool {
+    /// True if it gave a value, and wrote it. Where another rule follows, an empty text is none.
+    fn write(&self, frames: &[&Found<'_>], is_last: bool, out: &mut String, desk: &mut Desk<'_>) -> bool {
         if !self.when.iter().all(|condition| condition.holds(frames)) {
             return false;
         }
         match &self.source {
             Source::Constant(json) => out.push_str(json),
-            Source::Value(slot) => return self.write_value(slot.get(frames), out),
+            Source::Value(slot) => return self.write_value(slot.get(frames), is_last, out),
             Source::Joined(parts) => match joined(parts, frames) {
                 Some(text) => out.push_str(&serde_json::Value::from(text).to_string()),
                 None => return false,
@@ -384,14 +392,25 @@ impl Compiled {
             }
             Source::Sum { list, finder, amount, when } => {
                 let mut sum = Decimal::default();
-                let mut counted = false;
+                let (mut counted, mut refused) = (false, None);
                 let _ = list.get(frames).elements(|element| {
                     let inner = finder.find(element);
+                    desk.is_broken |= inner.is_broken;
                     let all = nested(&inner, frames);
-                    if when.iter().all(|condition| condition.holds(&all)) {
-                        counted |= sum.add(amount.get(&all).spelled_number().raw());
+                    let value = amount.get(&all);
+                    if is_nothing(value) || !when.iter().all(|condition| condition.holds(&all)) {
+                        return;
+                    }
+                    match sum.add(value.spelled_number().raw()) {
+                        true => counted = true,
+                        false => refused = Some(describe(value)),
                     }
                 });
+                if let Some(actual) = refused {
+                    // Without it the sum would be another one.
+                    desk.errors.push(ErrorCode::WrongType, self.origin.clone(), SUMMED, &actual);
+                    return false;
+                }
                 if !counted {
                     return false;
                 }
@@ -401,7 +420,7 @@ impl Compiled {
         true
     }
 
-    fn write_value(&self, value: Json<'_>, out: &mut String) -> bool {
+    fn write_value(&self, value: Json<'_>, is_last: bool, out: &mut String) -> bool {
         let is_empty = value.raw() == "\"\"";
         let deletes = match self.deletes {
             None => false,
@@ -412,7 +431,7 @@ impl Compiled {
             out.push_str("null");
             return true;
         }
-        if is_nothing(value) {
+        if is_nothing(value) || is_empty && !is_last {
             return false;
         }
         if let Some(words) = &self.words {
@@ -460,9 +479,12 @@ fn write_list(
     desk: &mut Desk<'_>,
 ) -> bool {
     if list.kind() != Kind::Array {
+        if is_nothing(list) {
+            return false;
+        }
         // What it is, is for the checks of the form to say.
         out.push_str(list.raw());
-        return !is_nothing(list);
+        return true;
     }
     out.push('[');
     let start = out.len();
@@ -474,6 +496,7 @@ fn write_list(
             out.push(',');
         }
         let inner = finder.find(element);
+        desk.is_broken |= inner.is_broken;
         if !object.write(&nested(&inner, frames), out, desk) {
             out.push_str("{}");
         }

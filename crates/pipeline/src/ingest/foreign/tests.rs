@@ -1,3 +1,4 @@
+use super::rule::SUMMED;
 use super::*;
 use crate::ingest::testing::{ARRIVAL, Told, identifiers, spec, tell_with, traits};
 use crate::ingest::{Reason, SourceSpec, Verdict};
@@ -92,7 +93,7 @@ fn sums_are_exact() {
     assert_eq!(sum(&format!("[{},{}]", of(r#""0.10""#), of("0.2"))), r#"{"a":0.30}"#);
     assert_eq!(sum(&format!("[{},{}]", of("-1"), of("0.05"))), r#"{"a":-0.95}"#);
     assert_eq!(sum(&format!(r#"[{},{{"k":"sale","amount":9}}]"#, of("7"))), r#"{"a":7}"#);
-    assert_eq!(sum(r#"[{"k":"refund","amount":"x"}]"#), "{}");
+    assert_eq!(sum(r#"[{"k":"refund","amount":null}]"#), "{}");
     assert_eq!(sum("5"), "{}");
 }
 
@@ -157,6 +158,52 @@ fn what_is_wrong_is_named_as_the_payload_has_it() {
     let formula = "name: x\nto: contact\nfields:\n  contact_id: {cel: 'a + 1'}\n";
     let told = told(formula, r#"{"a":"x"}"#).findings();
     assert!(told[0].starts_with("bad_formula "), "{told:?}");
+}
+
+#[test]
+fn findings_in_lists_formulas_and_sums_name_the_payload_and_quote_nothing() {
+    let order = "name: x\nto: segment\nfields:\n  type: {const: track}\n  event: {const: Order Completed}\n  userId: u\n  \
+                 properties.order_id: id\n  properties.total: {sum: {each: paid, path: amount}}\n";
+    let paid = r#"{"u":"mia","id":"o1","paid":[{"amount":"10.00"},{"amount":"1,200.00"}]}"#;
+    let refused = format!("wrong_type paid.amount: {SUMMED} / a string of 8 characters");
+    assert_eq!(told(order, paid).findings(), [refused]);
+    let product = "name: x\nto: catalog\nfields:\n  product_id: id\n  updated_at: at\n  variants: {each: lines, fields: {sku: code}}\n";
+    let findings =
+        told(product, r#"{"id":"p","at":"2026-01-01T00:00:00Z","lines":[{"price":1}]}"#).findings();
+    assert!(findings[0].starts_with("missing_field lines[0].code: "), "{findings:?}");
+    let formula = "name: x\nto: contact\nfields:\n  contact_id: {cel: '{\"DE\": \"49\"}[country]'}\n";
+    let told = told(formula, r#"{"country":"Mia Okafor, Main St 1"}"#).findings();
+    assert!(told[0].starts_with("bad_formula ") && !told[0].contains("Mia"), "{told:?}");
+}
+
+#[test]
+fn what_can_be_read_in_part_only_is_not_read_at_all() {
+    let yaml = "name: x\nto: contact\nfields:\n  contact_id: id\n  email: who.mail\n  l: [{each: a, fields: {x: x}}, {each: \
+                b, fields: {x: x}}]\n";
+    let mapping = compiled(yaml).unwrap();
+    let text = |payload: &str| match mapping.bring(payload) {
+        Ok(Brought::Texts(texts)) => texts.concat(),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(
+        text(r#"{"id":"1","a":null,"b":[{"x":1}]}"#),
+        r#"{"id":"1","l":[{"x":1}]}"#.replace("id", "contact_id")
+    );
+    // The last of two fields of one name counts, whole.
+    assert_eq!(text(r#"{"id":"1","who":{"mail":"m"},"who":{}}"#), r#"{"contact_id":"1"}"#);
+    assert_eq!(text(r#"{"id":"1","who":{"mail":"m"},"who":null}"#), r#"{"contact_id":"1"}"#);
+    for payload in [r#"{"id":"1","\ud800":0,"who":{"mail":"m"}}"#, r#"{"id":"1","a":[{"\ud800":0,"x":1}]}"#] {
+        assert!(mapping.bring(payload).is_err(), "{payload}");
+    }
+}
+
+#[test]
+fn an_empty_text_gives_way_to_the_next_rule() {
+    let mapping = compiled("name: x\nto: contact\nfields: {a: [{path: a}, {path: b}], c: c}").unwrap();
+    let Ok(Brought::Texts(texts)) = mapping.bring(r#"{"a":"","b":"x","c":""}"#) else {
+        panic!("{mapping:?}")
+    };
+    assert_eq!(texts, [r#"{"a":"x","c":""}"#]);
 }
 
 #[test]
