@@ -120,7 +120,7 @@ impl Snapshots {
         let shared = Arc::new(Shared::default());
         let (messages, inbox) = channel();
         let (say_ended, ended) = channel();
-        let writer = Writer::new(directory.to_path_buf(), compact_from, disk, Arc::clone(&shared));
+        let writer = Writer::new(directory.to_path_buf(), (compact_from, oldest), disk, Arc::clone(&shared));
         let run = move || {
             writer.run(&inbox);
             // Nobody listens any more: then it does not matter.

@@ -119,6 +119,7 @@ pub fn cases<H: Harness>() -> Vec<Case<H>> {
         restoring::restore_passes_over_markers_to_the_high_watermark,
         restoring::restore_never_sees_aborted_records,
         restoring::restore_waits_behind_an_open_transaction,
+        restoring::a_partition_that_waited_while_others_were_read_is_read_on,
         restoring::restore_does_not_disturb_polling,
         restoring::restore_in_slices_gives_the_same_records,
         restoring::a_restore_that_retention_overtook_is_told_so,

@@ -204,7 +204,9 @@ impl<L: Log, T: Task> Lane<L, T> {
     /// anew.
     #[must_use]
     pub fn dissolve(mut self) -> (L, Vec<Option<Kept<T>>>) {
-        let settled = matches!(self.phase, Phase::Running | Phase::Rewinding);
+        // Of a commit that carried nothing there is nothing to be settled.
+        let is_empty = self.phase == Phase::Unsettled && self.sent.is_empty();
+        let settled = is_empty || matches!(self.phase, Phase::Running | Phase::Rewinding);
         let keep = |(task, slot): (usize, Slot<T>)| {
             let mut restorations = self.restoring.iter();
             let restoration = restorations.position(|restoration| restoration.task == task);
@@ -244,9 +246,9 @@ impl<L: Log, T: Task> Lane<L, T> {
             Phase::Rewinding => self.rewind()?,
             Phase::Running => {}
         }
-        self.prove_holds()?;
-        if self.phase == Phase::Unsettled {
-            return self.settle(effects);
+        if let Some(reason) = self.prove_holds()? {
+            self.report = StepReport::default();
+            return if self.phase == Phase::Unsettled { self.settle(effects) } else { self.abort(reason) };
         }
         self.inputs.iter_mut().for_each(|input| input.held_now = false);
         // Every round but the last finds a record that can't be taken, and goes on without it.
@@ -450,12 +452,12 @@ impl<L: Log, T: Task> Lane<L, T> {
     /// After a commit of unknown outcome: a new producer settles it, and the committed offsets tell. An error leaves
     /// everything as it is, so that the next step tries again.
     fn settle(&mut self, effects: &mut dyn FnMut(T::Effect)) -> Result<StepReport, LaneError> {
-        self.report.settled = true;
         self.log.recover()?;
         if self.sent.is_empty() {
-            // Nothing was in it: see `mark`.
+            // Nothing was in it, whatever became of it: see `prove`.
             return Ok(self.keep(effects));
         }
+        self.report.settled = true;
         let partitions: Vec<TopicPartition> = self.sent.iter().map(|(at, _)| *at).collect();
         let read_back = self.log.committed(&partitions)?;
         let read_back: Vec<_> = partitions.iter().copied().zip(read_back).collect();

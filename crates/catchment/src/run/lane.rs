@@ -261,11 +261,12 @@ impl<R: Role> Worker<R> {
         let restored = match seated.lane.restore_some() {
             // Tasks that have their state go on.
             Err(LaneError::Log(LogError::Retry { reason })) => {
-                tracing::debug!("the state is not read on: {reason}");
+                seated.schedule.unread_state(&reason);
                 return Ok(false);
             }
             restored => restored?,
         };
+        seated.schedule.state.reset();
         self.observer.restoring(seated.lane.restoring());
         match restored {
             Restored::Done => {
@@ -344,6 +345,10 @@ impl<R: Role> Worker<R> {
             // As good in a moment.
             Err(LaneError::Log(LogError::Retry { reason })) => {
                 tracing::debug!("the snapshots are not marked: {reason}");
+                Ok(())
+            }
+            Ok(false) => {
+                tracing::debug!("the snapshots are not marked: the transaction was not committed");
                 Ok(())
             }
             marked => marked.map(|_| ()),
@@ -444,6 +449,8 @@ struct Schedule {
     mark: Every,
     /// Since when it is not known where the inputs end.
     ends: Backoff,
+    /// Changelogs that can't be read on.
+    state: Backoff,
 }
 
 impl Schedule {
@@ -455,6 +462,7 @@ impl Schedule {
             recommit: Every::new(RECOMMIT),
             mark: Every::new(config.state.snapshot_interval.as_duration()),
             ends: Backoff::new(TAILS, TAILS),
+            state: Backoff::new(TAILS, TAILS),
         }
     }
 
@@ -467,6 +475,17 @@ impl Schedule {
             tracing::debug!("the ends of the inputs are not known: {reason}");
         } else if self.ends.is_worth_saying() {
             tracing::warn!(seconds, "the ends of the inputs are not known, nor the lag: {reason}");
+        }
+    }
+
+    /// A changelog could not be read on. For a while that is nothing; then somebody waits for a task.
+    fn unread_state(&mut self, reason: &str) {
+        self.state.next_wait();
+        let seconds = self.state.lasted().as_secs();
+        if self.state.lasted() < LONG_UNKNOWN {
+            tracing::debug!("the state is not read on: {reason}");
+        } else if self.state.is_worth_saying() {
+            tracing::warn!(seconds, "the state is not read on: {reason}");
         }
     }
 }

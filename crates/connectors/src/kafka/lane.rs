@@ -168,6 +168,7 @@ impl Log for KafkaLane {
     }
 
     fn reassign(&mut self) -> Result<Reassignment, LogError> {
+        self.writer.settle()?;
         self.member.serve(Duration::ZERO)?;
         self.take_events();
         // The change is handed over only once all of it is read: a log without an answer is asked again.

@@ -138,6 +138,8 @@ impl Restorer {
 
     /// Fetches the partition, and with it all others that are not read to their ends.
     fn assign(&mut self, at: TopicPartition, cursor: &mut Cursor) -> Result<(), LogError> {
+        // Whoever is left out is fetched no more, and must be assigned again when its turn comes.
+        self.cursors.values_mut().for_each(|other| other.is_assigned = false);
         let others = self.cursors.iter_mut().filter(|(_, other)| !other.at_end);
         let mut of: Vec<(TopicPartition, &mut Cursor)> = others.map(|(at, other)| (*at, other)).collect();
         of.push((at, cursor));
@@ -242,13 +244,21 @@ impl Restorer {
             }
         }
     }
-    fn trouble(&self, at: TopicPartition, cursor: &Cursor, error: &KafkaError) -> LogError {
+    fn trouble(&mut self, at: TopicPartition, cursor: &mut Cursor, error: &KafkaError) -> LogError {
         match error.rdkafka_error_code() {
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => fatal("restorer", error),
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 let position = cursor.next;
                 match self.bound(at, rdkafka::Offset::Beginning) {
-                    Ok(earliest) => LogError::OutOfRange { at, position, earliest },
+                    Ok(earliest) if cursor.fetched < earliest => {
+                        LogError::OutOfRange { at, position, earliest }
+                    }
+                    // The client does not say which: it is another one that is fetched along, and hears of it in its turn.
+                    Ok(_) => {
+                        self.cursors.clear();
+                        cursor.is_assigned = false;
+                        retry("restorer", error)
+                    }
                     Err(error) => error,
                 }
             }

@@ -111,6 +111,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Recovers, if the last commit is undecided.
+    pub(super) fn settle(&mut self) -> Result<(), LogError> {
+        if self.must_recover { self.recover() } else { Ok(()) }
+    }
+
     /// As [`catchment_runtime::Log::commit`].
     pub(super) fn commit(
         &mut self,

@@ -68,6 +68,9 @@ pub(super) struct Opened {
 pub(super) struct Writer {
     directory: PathBuf,
     compact_from: u64,
+    /// How old a snapshot may be that is used.
+    oldest: Duration,
+    started: Instant,
     disk: Disk,
     shared: Arc<Shared>,
     files: BTreeMap<u64, TaskFile>,
@@ -77,9 +80,26 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(directory: PathBuf, compact_from: u64, disk: Disk, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        directory: PathBuf,
+        (compact_from, oldest): (u64, Duration),
+        disk: Disk,
+        shared: Arc<Shared>,
+    ) -> Self {
         let files = BTreeMap::new();
-        Writer { directory, compact_from, disk, shared, files, compaction: None, swept: None, said: None }
+        let started = Instant::now();
+        Writer {
+            directory,
+            compact_from,
+            oldest,
+            started,
+            disk,
+            shared,
+            files,
+            compaction: None,
+            swept: None,
+            said: None,
+        }
     }
 
     /// Works until it is told to stop, or nobody is left who could.
@@ -263,7 +283,10 @@ impl Writer {
             }
             Some("snapshot") => {
                 let age = fs::metadata(path).and_then(|data| data.modified()).map(|time| time.elapsed());
-                let old = matches!(age, Ok(Ok(age)) if age > FORGOTTEN);
+                // A process that was away for long finds what it left, as long as that can be used.
+                let just_started = self.started.elapsed() < SWEEP;
+                let forgotten = if just_started { self.oldest.max(FORGOTTEN) } else { FORGOTTEN };
+                let old = matches!(age, Ok(Ok(age)) if age > forgotten);
                 old && !self.files.values().any(|file| file.path == path)
             }
             _ => false,

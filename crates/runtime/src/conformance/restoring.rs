@@ -11,7 +11,18 @@ pub(super) fn restore<H: Harness>(
     of: TopicPartition,
     limits: &BatchLimits,
 ) -> Result<(Vec<String>, Restoring), LogError> {
-    let (mut position, target) = (log.earliest(of)?, log.high_watermark(of)?);
+    let position = log.earliest(of)?;
+    restore_from(h, log, (of, position), limits)
+}
+
+/// As [`restore`], from a position on.
+fn restore_from<H: Harness>(
+    h: &mut H,
+    log: &mut H::Log,
+    (of, mut position): (TopicPartition, NextOffset),
+    limits: &BatchLimits,
+) -> Result<(Vec<String>, Restoring), LogError> {
+    let target = log.high_watermark(of)?;
     let (mut values, mut batch, mut attempt) = (Vec::new(), Batch::default(), 0);
     loop {
         let read = log.restore(of, position, limits, &mut batch)?;
@@ -71,6 +82,29 @@ pub(super) fn restore_waits_behind_an_open_transaction<H: Harness>(h: &mut H) ->
     let (values, end) = restore(h, &mut lane, at(IN, 0), &LIMITS)?;
     assert_eq!(values, ["1"]);
     assert!(end.at_end && end.position < target, "{end:?}");
+    Ok(())
+}
+
+/// Several are restored in turn, and each stops before an open transaction: once one is decided, it is read on.
+pub(super) fn a_partition_that_waited_while_others_were_read_is_read_on<H: Harness>(
+    h: &mut H,
+) -> Result<(), LogError> {
+    say(h, 0, "1")?;
+    h.die_in_transaction("other", 0, b"undecided")?;
+    say(h, 0, "2")?;
+    say(h, 1, "a")?;
+    h.die_in_transaction("another", 1, b"undecided")?;
+    let mut lane = h.lane("one", &[at(IN, 1)])?;
+    let (values, end) = restore(h, &mut lane, at(IN, 0), &LIMITS)?;
+    assert_eq!(values, ["1"]);
+    for _ in 0..2 {
+        let (values, _) = restore(h, &mut lane, at(IN, 1), &LIMITS)?;
+        assert_eq!(values, ["a"]);
+    }
+    // A producer of that name decides what the one before left open.
+    h.die_in_transaction("other", 1, b"undecided")?;
+    let (values, _) = restore_from(h, &mut lane, (at(IN, 0), end.position), &LIMITS)?;
+    assert_eq!(values, ["2"]);
     Ok(())
 }
 

@@ -111,6 +111,9 @@ impl Log for EmbeddedLane {
     }
 
     fn reassign(&mut self) -> Result<Reassignment, LogError> {
+        if self.must_recover {
+            self.recover()?;
+        }
         let Some(wanted) = self.offered.clone() else {
             return Ok(Reassignment::default());
         };

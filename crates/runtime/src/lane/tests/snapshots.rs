@@ -417,6 +417,23 @@ fn a_snapshot_that_is_put_back_between_its_check_and_its_reading_is_not_used() {
 }
 
 #[test]
+fn a_lane_that_is_taken_apart_while_a_proof_is_undecided_keeps_its_tasks_and_commits() {
+    for fault in [Fault::LostAnswer, Fault::LostRequest] {
+        let (machine, mut lane) = with_snapshot();
+        machine.log.fail_commit("toy-0", fault);
+        assert!(!lane.mark().unwrap());
+        lane.log_mut().offer(&[partition(IN, 0)]);
+        let (mut log, tasks) = lane.dissolve();
+        log.reassign().unwrap();
+        let kept: BTreeMap<_, _> = (0..).zip(tasks).map(|(number, task)| (number, task.unwrap())).collect();
+        let mut lane = machine.assemble(log, kept, &[0]);
+        assert!(lane.is_restored());
+        machine.say(0, &[5, 5]);
+        assert!(step(&mut lane).committed, "{fault:?}");
+    }
+}
+
+#[test]
 fn a_task_that_is_kept_keeps_its_snapshot_and_one_that_goes_closes_it() {
     let (machine, mut lane) = with_snapshot();
     machine.say(1, &[7, 7]);
