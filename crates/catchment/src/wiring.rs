@@ -64,6 +64,13 @@ pub(crate) fn limits(config: &Config) -> anyhow::Result<BatchLimits> {
     })
 }
 
+/// What is decided of identifiers.
+pub(crate) fn policy(config: &Config) -> Policy {
+    let identity = &config.identity;
+    let strips = identity.plus_addressing == config::PlusAddressing::Strip;
+    Policy::new(identity.blocked.iter().map(String::as_str), strips)
+}
+
 /// The sources as ingest knows them, in the order of the configuration.
 ///
 /// # Errors
@@ -71,9 +78,7 @@ pub(crate) fn limits(config: &Config) -> anyhow::Result<BatchLimits> {
 pub(crate) fn sources(config: &Config) -> anyhow::Result<Vec<SourceSpec>> {
     // Before the first record, whose step would stand still meanwhile.
     catchment_domain::normalise::prepare();
-    let identity = &config.identity;
-    let strips = identity.plus_addressing == config::PlusAddressing::Strip;
-    let policy = Policy::new(identity.blocked.iter().map(String::as_str), strips);
+    let policy = policy(config);
     let policy = (!policy.is_nothing()).then(|| Arc::new(policy));
     config.sources.iter().map(|of| Ok(SourceSpec { policy: policy.clone(), ..source(of)? })).collect()
 }

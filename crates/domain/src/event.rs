@@ -42,14 +42,14 @@ pub mod names {
     pub const UNSUBSCRIBED: &str = "Unsubscribed";
 }
 
-/// What holds for a purpose.
+/// What holds for a purpose, the stricter the greater: at equal time the stricter statement wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConsentStatus {
-    /// Nobody said anything that counts.
-    Unknown,
     /// Consent was given.
     Granted,
-    /// Consent was refused or withdrawn. The greatest, because at equal time the stricter statement wins.
+    /// Nobody said anything that counts: no consent.
+    Unknown,
+    /// Consent was refused or withdrawn.
     Denied,
 }
 

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use catchment_connectors::kafka::{Cluster, NamedPartition, Place, Scan};
 use catchment_contracts::{CustomerProfile, topics, wire};
 use catchment_domain::identity::{Evidence, Member, Root, Standing, Tried};
+use catchment_domain::normalise::Policy;
 use catchment_domain::time::format_rfc3339;
 use catchment_domain::{IdentifierType, KeySecret, Millis, NodeKey, NodeRef, normalise};
 use catchment_pipeline::profile::StoredNode;
@@ -20,6 +21,7 @@ use super::UsageError;
 use crate::config::Config;
 use crate::connect;
 use crate::out::Out;
+use crate::wiring;
 
 /// How long the brokers may be silent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,7 +55,7 @@ pub(super) fn run<W: Write>(out: &mut Out<W>, command: &IdentityCommand) -> anyh
     let IdentityCommand::Show(args) = command;
     let config = connect::config(&args.config)?;
     let secret = config.secret()?.unwrap_or(KeySecret::PUBLISHED);
-    let asked = key_of(&args.identifier, &secret)?;
+    let asked = key_of(&args.identifier, &secret, &wiring::policy(&config))?;
     let cluster = connect::cluster(&config.kafka)?;
     let shown = show(&config, &cluster, asked)?;
     if args.json {
@@ -63,7 +65,7 @@ pub(super) fn run<W: Write>(out: &mut Out<W>, command: &IdentityCommand) -> anyh
 }
 
 /// The node that a text on the command line means.
-fn key_of(text: &str, secret: &KeySecret) -> Result<NodeKey, UsageError> {
+fn key_of(text: &str, secret: &KeySecret, policy: &Policy) -> Result<NodeKey, UsageError> {
     if let Ok(key) = text.parse() {
         return Ok(key);
     }
@@ -83,7 +85,11 @@ fn key_of(text: &str, secret: &KeySecret) -> Result<NodeKey, UsageError> {
     let normal = normal.ok_or_else(|| {
         UsageError(format!("`{value}` is no usable {kind}: docs/normalisation.md says which are"))
     })?;
-    Ok(secret.node_key(kind, &normal))
+    let taken = policy.take(kind, normal);
+    let taken = taken.ok_or_else(|| {
+        UsageError(format!("`{value}` is blocked: by `identity.blocked` it identifies nobody"))
+    })?;
+    Ok(secret.node_key(kind, &taken))
 }
 
 /// What is stored under a key, and published.
@@ -324,7 +330,9 @@ mod tests {
     #[test]
     fn an_identifier_is_named_by_type_and_value_or_by_profile_id() {
         let secret = KeySecret::PUBLISHED;
-        let key = |text: &str| key_of(text, &secret).map_err(|error| error.to_string());
+        let of =
+            |text: &str, policy: &Policy| key_of(text, &secret, policy).map_err(|error| error.to_string());
+        let key = |text: &str| of(text, &Policy::default());
         let mia = secret.node_key(IdentifierType::Email, "mia@example.com");
         assert_eq!(key(" email:Mia@Example.COM ".trim()), Ok(mia));
         assert_eq!(key(&mia.to_string()), Ok(mia));
@@ -334,5 +342,10 @@ mod tests {
         );
         assert!(key("name:mia").unwrap_err().contains("expected TYPE:VALUE"));
         assert!(key("user_id:undefined").unwrap_err().contains("is no usable user_id"));
+        // As ingest takes them.
+        let policy = Policy::new(["till@example.com"], true);
+        assert_eq!(of("email:mia+shoes@example.com", &policy), Ok(mia));
+        assert_ne!(key("email:mia+shoes@example.com"), Ok(mia));
+        assert!(of("email:Till+1@example.com", &policy).unwrap_err().contains("identity.blocked"));
     }
 }

@@ -513,19 +513,22 @@ impl HourCount {
     }
 }
 
-/// What was given back of an order, in one currency.
+/// What was given back of an order, by one statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Return<'a> {
     /// Number of the order.
     pub order_id: &'a str,
-    /// Newest statement. Unit: ms since 1970-01-01T00:00:00Z.
+    /// When it was given back, or called off. Unit: ms since 1970-01-01T00:00:00Z.
     pub at: i64,
     /// ISO 4217 code; null where no amount is known.
     pub currency: Option<&'a str>,
-    /// Sum of the amounts stated. Unit: minor units of the currency.
+    /// The amount stated. Unit: minor units of the currency.
     pub amount: i64,
     /// The order was cancelled, or all of it given back.
     pub whole: bool,
+    /// Which statement it is: the first 8 bytes of the BLAKE3 hash of source, a zero byte and event id,
+    /// most significant first. One that comes again counts once.
+    pub statement: i64,
 }
 
 impl<'a> Return<'a> {
@@ -538,6 +541,7 @@ impl<'a> Return<'a> {
         });
         avro::write_long(out, self.amount);
         avro::write_boolean(out, self.whole);
+        avro::write_long(out, self.statement);
     }
 
     /// Reads a datum that fills `bytes` exactly.
@@ -556,6 +560,7 @@ impl<'a> Return<'a> {
             currency: input.option(Reader::string)?,
             amount: input.long()?,
             whole: input.boolean()?,
+            statement: input.long()?,
         })
     }
 }
@@ -803,7 +808,7 @@ impl<'a> CustomerProfile<'a> {
             freshness: input.array(2, Freshness::read)?,
             predictions: input.array(12, Prediction::read)?,
             hours: input.array(2, HourCount::read)?,
-            returns: input.array(5, Return::read)?,
+            returns: input.array(6, Return::read)?,
             older_returns: input.array(2, ReturnSum::read)?,
             lifetime: input.array(4, Lifetime::read)?,
         })
@@ -884,7 +889,7 @@ impl<'a> CustomerProfile<'a> {
                     Vec::new()
                 },
                 returns: {
-                    input.items(5, Return::read, |item, left| lists.returns(item, left))?;
+                    input.items(6, Return::read, |item, left| lists.returns(item, left))?;
                     Vec::new()
                 },
                 older_returns: {

@@ -145,8 +145,15 @@ pub(crate) fn customer_profile() -> CustomerProfile<'static> {
         predictions: vec![prediction()],
         hours: vec![HourCount { hour: 9, count: 40 }, HourCount { hour: 21, count: 3 }],
         returns: vec![
-            Return { order_id: "AS-18424-10", at: AT, currency: Some("USD"), amount: 2_500, whole: false },
-            Return { order_id: "AS-18424-12", at: AT, currency: None, amount: 0, whole: true },
+            Return {
+                order_id: "AS-18424-10",
+                at: AT,
+                currency: Some("USD"),
+                amount: 2_500,
+                whole: false,
+                statement: 7,
+            },
+            Return { order_id: "AS-18424-12", at: AT, currency: None, amount: 0, whole: true, statement: -1 },
         ],
         older_returns: vec![ReturnSum { currency: "USD", amount: 99 }],
         lifetime: vec![

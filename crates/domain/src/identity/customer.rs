@@ -188,7 +188,8 @@ impl<C: Content> Customer<C> {
         }
     }
 
-    /// A device that others use as well; of too many the one goes whose events were asked for longest ago.
+    /// A device that others use as well; of too many the one goes whose events were asked for longest ago, and before all others
+    /// one that is no member: a member that is not known as shared would be published, and addressed.
     pub(super) fn share(&mut self, device: NodeRef, now: Millis, most: usize) {
         self.shared.entry(device).or_insert(now);
         self.bound_shared(most);
@@ -196,7 +197,8 @@ impl<C: Content> Customer<C> {
 
     fn bound_shared(&mut self, most: usize) {
         while self.shared.len() > most {
-            let oldest = self.shared.iter().min_by_key(|(node, at)| (**at, **node)).map(|(node, _)| *node);
+            let order = |(node, at): &(&NodeRef, &Millis)| (self.members.contains_key(node), **at, **node);
+            let oldest = self.shared.iter().min_by_key(order).map(|(node, _)| *node);
             let Some(oldest) = oldest else { return };
             self.shared.remove(&oldest);
         }

@@ -1,6 +1,6 @@
 //! Two customers turn out to be one.
 
-use super::{Prediction, Profile};
+use super::{Order, Prediction, Profile};
 use crate::event::ConsentStatement;
 
 impl Profile {
@@ -49,7 +49,10 @@ impl Profile {
     }
 
     fn absorb_commerce(&mut self, other: Profile) {
-        other.orders.into_iter().for_each(|order| self.put_order(order));
+        // Those that both know first: they take the place of one that is there, and push none into the sum.
+        let is_known = |order: &Order| self.orders.iter().any(|known| known.order_id == order.order_id);
+        let (known, new): (Vec<Order>, Vec<Order>) = other.orders.into_iter().partition(is_known);
+        known.into_iter().chain(new).for_each(|order| self.put_order(order));
         other.older_orders.into_iter().for_each(|sum| self.put_sum(sum));
         other.returns.into_iter().for_each(|known| self.put_return(known));
         other.older_returns.into_iter().for_each(|sum| self.put_return_sum(sum));

@@ -4,22 +4,24 @@ use super::{Order, Profile, Text, insert};
 use crate::event::{Event, names};
 use crate::time::Millis;
 
-/// Most returns that are kept one by one: the first by (order, currency); of all others only the sum is known.
+/// Most returns that are kept one by one: the first by (order, currency, statement); of all others only the sum is known.
 pub const MAX_RETURNS: usize = 64;
 
-/// What was given back of an order, in one currency.
+/// What was given back of an order, by one statement. One that comes again, in whatever time, is the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Return {
     /// Number of the order.
     pub order_id: Text,
     /// ISO 4217 code; `None` where no amount is known.
     pub currency: Option<Text>,
-    /// Newest statement.
+    /// When it was given back, or called off.
     pub at: Millis,
-    /// Sum of the amounts stated, in minor units.
+    /// The amount stated, in minor units.
     pub amount: i64,
     /// The order was called off, or all of it given back.
     pub whole: bool,
+    /// Which statement: the first 8 bytes of the BLAKE3 hash of source, zero, event id.
+    pub statement: u64,
 }
 
 /// Amounts that were given back of orders that are not known one by one.
@@ -32,7 +34,8 @@ pub struct ReturnSum {
 }
 
 /// What a customer has bought in one currency and kept: with the time of the newest order, what recency, frequency and monetary
-/// value are read from.
+/// value are read from. Of orders that are known as a sum only, what was given back is taken off where an amount was stated; one that
+/// was called off without an amount counts again from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lifetime {
     /// ISO 4217 code; `None` for the orders whose amount is not known.
@@ -60,17 +63,20 @@ impl Profile {
             at: event.occurred_at,
             amount,
             whole,
+            statement: statement(event),
         });
     }
 
     pub(super) fn put_return(&mut self, new: Return) {
         let order = |known: &Return| {
-            known.order_id.cmp(&new.order_id).then_with(|| known.currency.cmp(&new.currency))
+            let by_order = known.order_id.cmp(&new.order_id);
+            by_order.then_with(|| known.currency.cmp(&new.currency)).then(known.statement.cmp(&new.statement))
         };
         match self.returns.binary_search_by(order) {
             Ok(place) => {
                 let known = &mut self.returns[place];
-                known.amount = known.amount.saturating_add(new.amount);
+                // The same, or two things under one id: the greater, whichever comes first.
+                known.amount = known.amount.max(new.amount);
                 known.at = known.at.max(new.at);
                 known.whole |= new.whole;
             }
@@ -140,16 +146,19 @@ impl Profile {
             known.total = known.total.saturating_add(total.unwrap_or(0));
             known.last_at = known.last_at.max(Some(order.at));
         }
-        if !self.older_orders.is_empty() {
-            self.subtract_from_older(&mut all);
+        if !(self.older_orders.is_empty() && self.older_returns.is_empty()) {
+            self.subtract_sums(&mut all);
         }
         all
     }
 
-    /// What was given back of orders that are not known one by one any more was a part of their sums.
-    fn subtract_from_older(&self, all: &mut [Lifetime]) {
-        let is_known = |of: &Return| self.orders.iter().any(|order| order.order_id == of.order_id);
-        let unknown = self.returns.iter().filter(|known| !is_known(known));
+    /// What was given back of orders that are not known one by one any more was a part of their sums; and of returns that are
+    /// not known one by one only the sum is known.
+    fn subtract_sums(&self, all: &mut [Lifetime]) {
+        let is_summed = |of: &&Return| {
+            !self.older_orders.is_empty() && !self.orders.iter().any(|order| order.order_id == of.order_id)
+        };
+        let unknown = self.returns.iter().filter(is_summed);
         let unknown = unknown.filter_map(|known| Some((known.currency.as_ref()?, known.amount)));
         let older = self.older_returns.iter().map(|known| (&known.currency, known.amount));
         for (currency, amount) in unknown.chain(older) {
@@ -158,6 +167,14 @@ impl Profile {
             }
         }
     }
+}
+
+fn statement(event: &Event<'_>) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(event.source.as_bytes()).update(&[0]).update(event.id.as_bytes());
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_be_bytes(bytes)
 }
 
 /// What is left of an order.

@@ -103,7 +103,7 @@ impl Profile {
         match self.consents.binary_search_by(|known| known.purpose.as_str().cmp(purpose)) {
             Ok(place) => {
                 let known = &mut self.consents[place];
-                // `Denied` is the greatest status: the stricter wins at the same moment.
+                // The stricter status is the greater one: it wins at the same moment.
                 if (known.at, known.status, known.source.as_str()) < (at, status, source) {
                     (known.at, known.status, known.source) = (at, status, Text::from(source));
                 }

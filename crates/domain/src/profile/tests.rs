@@ -101,6 +101,9 @@ fn stricter_consent_wins_at_the_same_moment() {
     assert_eq!(status(&[says(Denied, 5), says(Granted, 5)]), Denied);
     assert_eq!(status(&[says(Granted, 5), says(Denied, 5)]), Denied);
     assert_eq!(status(&[says(Granted, 6), says(Denied, 5)]), Granted);
+    for order in [[Granted, Unknown], [Unknown, Granted]] {
+        assert_eq!(status(&order.map(|status| says(status, 5))), Unknown, "which is no consent");
+    }
     assert_eq!(fold(&[]).consent("email_marketing"), Unknown);
 }
 
@@ -304,7 +307,8 @@ fn refunds_and_cancellations_subtract_whatever_comes_first() {
     };
     assert_eq!(with(&[]), usd(2, 1_500));
     assert_eq!(with(&[refunded("o1", Some(300), 5)]), usd(2, 1_200));
-    assert_eq!(with(&[refunded("o1", Some(300), 5), refunded("o1", Some(200), 6)]), usd(2, 1_000));
+    let another = Event { id: "another", ..refunded("o1", Some(200), 6) };
+    assert_eq!(with(&[refunded("o1", Some(300), 5), another]), usd(2, 1_000));
     assert_eq!(with(&[refunded("o1", Some(9_999), 5)]), usd(2, 500), "never more than was paid");
     assert_eq!(with(&[refunded("o1", None, 5)]), usd(1, 500), "all of it");
     assert_eq!(with(&[cancelled("o2", 5), refunded("o2", Some(100), 6)]), usd(1, 1_000));
@@ -323,6 +327,36 @@ fn what_is_given_back_of_summed_orders_is_taken_from_their_sum() {
     events.push(refunded(ORDER_IDS[0], Some(40), 1_000));
     let total = i64::try_from(count).unwrap() * 100 - 40;
     assert_eq!(lifetime(&events), [(Some("USD".to_owned()), count as u64, total)]);
+}
+
+#[test]
+fn of_more_returns_than_are_kept_the_sum_is_taken_off() {
+    let orders =
+        (0..70).flat_map(|at| [ordered(ORDER_IDS[at], 100, 1), refunded(ORDER_IDS[at], Some(100), 2)]);
+    let events: Vec<_> = orders.collect();
+    assert_eq!(lifetime(&events), [(Some("USD".to_owned()), 70, 0)]);
+}
+
+#[test]
+fn a_return_that_is_told_again_counts_once() {
+    let events = [ordered("o1", 1_000, 1), refunded("o1", Some(300), 5), refunded("o1", Some(300), 5)];
+    let mut other = events[1].clone();
+    other.id = "another";
+    assert_eq!(lifetime(&events)[0].2, 700, "whenever it comes: an id is forgotten after a while");
+    assert_eq!(lifetime(&[&events[..], &[other]].concat())[0].2, 400);
+}
+
+#[test]
+fn an_order_that_two_know_is_one_whoever_absorbs_whom() {
+    let full: Vec<_> =
+        (0..MAX_ORDERS).map(|at| ordered(ORDER_IDS[at], 100, i64::try_from(at).unwrap() + 1)).collect();
+    let one = fold(&full);
+    let other = fold(&[ordered("another", 100, 0), ordered(ORDER_IDS[0], 100, 500)]);
+    let (mut first, mut second) = (one.clone(), other.clone());
+    first.absorb(other);
+    second.absorb(one);
+    assert_eq!((&first.orders, &first.older_orders), (&second.orders, &second.older_orders));
+    assert_eq!(first.lifetime()[0].orders, MAX_ORDERS as u64 + 1);
 }
 
 #[test]

@@ -197,6 +197,7 @@ fn wire_return(known: &profile::Return) -> wire::Return<'_> {
         currency: known.currency.as_deref(),
         amount: known.amount,
         whole: known.whole,
+        statement: known.statement.cast_signed(),
     }
 }
 
@@ -439,6 +440,7 @@ impl<'a> wire::CustomerProfileLists<'a> for Lists<'_> {
             at: item.at,
             amount: item.amount,
             whole: item.whole,
+            statement: item.statement.cast_unsigned(),
         };
         push(&mut self.0.returns, left, known);
     }

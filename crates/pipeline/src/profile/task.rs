@@ -426,6 +426,7 @@ impl Task for ProfileTask {
     fn aborted(&mut self) -> Result<(), Unreadable> {
         self.tally = Tally::default();
         self.scored.fill(0);
+        self.pointed.clear();
         self.dedup.undo();
         self.timers.undo();
         self.expiry.undo();

@@ -1,6 +1,6 @@
 //! All that is known of a customer besides who it is.
 
-use catchment_domain::campaign::{Ledger, Timer};
+use catchment_domain::campaign::Ledger;
 use catchment_domain::identity::{Content, Seen};
 use catchment_domain::{NodeRef, Profile};
 
@@ -23,8 +23,6 @@ pub(super) struct Outcome {
     pub(super) is_applied: bool,
     /// Somebody's content was joined.
     pub(super) is_joined: bool,
-    /// Timers of both that are more than a customer may have.
-    pub(super) beyond: Vec<Timer>,
 }
 
 impl Content for Whole {
@@ -48,7 +46,7 @@ impl Content for Whole {
             (profile @ None, other) => *profile = other,
             (Some(_), None) => {}
         }
-        self.outcome.beyond.extend(self.ledger.absorb(other.ledger));
+        self.ledger.absorb(other.ledger);
         self.outcome.is_joined = true;
     }
 }

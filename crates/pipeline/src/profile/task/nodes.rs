@@ -212,7 +212,7 @@ impl ProfileTask {
             }
         };
         taken.map_err(|impossible| unreadable("inbox message", &impossible))?;
-        let (mut outcome, mut is_changed) = (Outcome::default(), false);
+        let (mut outcome, mut is_changed, mut beyond) = (Outcome::default(), false, Vec::new());
         match &mut node.standing {
             Standing::Root(root) => {
                 outcome = std::mem::take(&mut root.customer.content.outcome);
@@ -220,7 +220,9 @@ impl ProfileTask {
                 let applied = event.filter(|_| outcome.is_applied);
                 is_changed = self.settle_profile(own.key, &root.customer, moved, applied)?;
                 if outcome.is_joined {
-                    self.drop_pointless(own.key, &mut root.customer.content.ledger.timers)?;
+                    let ledger = &mut root.customer.content.ledger;
+                    self.drop_pointless(own.key, &mut ledger.timers)?;
+                    beyond = ledger.bound();
                 }
             }
             Standing::Alias(_) => drop(self.customers.remove(&own.key)),
@@ -241,7 +243,7 @@ impl ProfileTask {
             self.send(*to, message, hand, step);
         }
         if outcome.is_joined {
-            self.joined(own.key, outcome.beyond, step)?;
+            self.joined(own.key, beyond, step)?;
         }
         match event.filter(|_| outcome.is_applied) {
             Some(event) => self.applied(own.key, event, hand, step),

@@ -79,6 +79,7 @@ impl ProfileTask {
         if self.shared.settings.reads_by_arrival {
             // Whatever arrived before, in any partition, has been processed, and all that came of it.
             self.let_known_time_pass(step)?;
+            self.let_go(step)?;
         }
         if self.shared.settings.event_clock {
             step.now = step.now.max(read);
@@ -123,20 +124,30 @@ impl ProfileTask {
                 self.time.tasks.advance(partition, read.arrival);
             }
         }
-        self.let_known_time_pass(step)
+        self.let_known_time_pass(step)?;
+        self.let_go(step)
     }
 
     /// Decides what is due by what is known of the time.
     pub(super) fn let_known_time_pass(&mut self, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
+        self.known(step.now).map_or(Ok(()), |now| self.let_time_pass(now, step))
+    }
+
+    /// Lets go what has outlived its time, some of it with each watermark: with each letter, a step could become all of it.
+    fn let_go(&mut self, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
+        self.known(step.now).map_or(Ok(()), |now| self.expire(now, step))
+    }
+
+    /// Up to when everything is read, and no later than now.
+    fn known(&self, now: Millis) -> Option<Millis> {
         let Time { sources, tasks, .. } = &self.time;
-        let known = if self.shared.settings.reads_by_arrival { sources.min() } else { tasks.min() };
-        known.map_or(Ok(()), |read| self.let_time_pass(read, step))
+        let known = if self.shared.settings.reads_by_arrival { sources.min() } else { tasks.min() }?;
+        Some(if self.shared.settings.event_clock { known } else { known.min(now) })
     }
 
     /// Decides what is due by then. Timers fire here and nowhere else, so that it does not matter where a batch ends: a
     /// watermark stands among the events, behind all that arrived before it.
-    fn let_time_pass(&mut self, read: Millis, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
-        let now = if self.shared.settings.event_clock { read } else { read.min(step.now) };
+    fn let_time_pass(&mut self, now: Millis, step: &mut Step<ProfileEffect>) -> Result<(), Unreadable> {
         while let Some(due) = self.timers.next_due().filter(|due| *due <= now) {
             if self.shared.settings.event_clock {
                 // Time passes through every moment at which something is due, so that a timer of 14:30 is decided at
@@ -145,7 +156,7 @@ impl ProfileTask {
             }
             self.fire(due, step)?;
         }
-        self.expire(now, step)
+        Ok(())
     }
 }
 
