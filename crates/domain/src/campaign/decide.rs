@@ -3,8 +3,9 @@
 use super::condition::Verdict;
 use super::ledger::FOR_EVER;
 use super::{Campaign, Channel, Ledger, Scope, Timer};
-use crate::event::{ConsentStatus, Event};
+use crate::event::{ConsentStatus, Event, EventKind};
 use crate::id::{IdentifierType, NodeKey};
+use crate::identity::Evidence;
 use crate::profile::{Consent, Prediction, Profile, ProfileIdentifier, TIMEZONE, Text};
 use crate::time::Millis;
 use jiff::tz::TimeZone;
@@ -108,6 +109,12 @@ pub struct Cause<'a> {
 }
 
 impl<'a> Cause<'a> {
+    /// The event that shows that two customers are one.
+    #[must_use]
+    pub fn of_merge(evidence: &'a Evidence) -> Self {
+        Cause { event_id: &evidence.event_id, source: &evidence.source, occurred_at: evidence.at }
+    }
+
     /// An event as a cause.
     #[must_use]
     pub fn of(event: &Event<'a>) -> Self {
@@ -239,6 +246,38 @@ impl Campaign {
             source: Text::from(event.source),
             occurred_at: event.occurred_at,
         })
+    }
+
+    /// What it means to the campaign that two customers turned out to be one, known by `evidence`: a score that neither had reached
+    /// may be reached now. A campaign that an event starts is not started by that.
+    #[must_use]
+    pub fn on_merge(
+        &self,
+        evidence: &Evidence,
+        (profile, before): (&Profile, ScoreBefore<'_>),
+        ledger: &Ledger,
+        earliest: Millis,
+    ) -> Match {
+        if self.file().trigger.event.is_some() || self.file().trigger.score.is_none() {
+            return Match::No;
+        }
+        let event = Event {
+            id: &evidence.event_id,
+            source: &evidence.source,
+            kind: EventKind::Alias,
+            name: None,
+            occurred_at: evidence.at,
+            received_at: evidence.at,
+            local_hour: None,
+            identifiers: Vec::new(),
+            traits: Vec::new(),
+            consents: Vec::new(),
+            currency: None,
+            items: Vec::new(),
+            order: None,
+            survey: None,
+        };
+        self.on_event(&event, (profile, before), ledger, earliest)
     }
 
     /// Whether an exception is known to an event of this name and time. Of an exception only the newest time is known; one

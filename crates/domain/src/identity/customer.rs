@@ -123,6 +123,12 @@ impl<C: Content> Customer<C> {
                 .any(|node| self.forgotten.get(&node).is_some_and(|forgotten| event.occurred_at < *forgotten))
     }
 
+    /// True if it is known by an event of a time that was forgotten that two identifiers belong together.
+    pub(super) fn has_forgotten_evidence(&self, evidence: &Evidence) -> bool {
+        let until = |node| self.forgotten.get(node);
+        [&evidence.p, &evidence.j].into_iter().filter_map(until).any(|forgotten| evidence.at < *forgotten)
+    }
+
     pub(super) fn forgotten_until(&mut self, node: NodeRef, at: Millis) {
         let known = self.forgotten.entry(node).or_insert(at);
         *known = at.max(*known);

@@ -26,7 +26,8 @@ pub enum Limit {
     Type(IdentifierType),
     /// Together they would have too many identifiers.
     Members,
-    /// No limit: too much waited for an answer already. It is tried again when the time for that has come.
+    /// No limit: too much waited for an answer already, or what is behind the question was forgotten meanwhile. It is tried again
+    /// when the time for that has come.
     Busy,
 }
 

@@ -185,6 +185,13 @@ impl<C: Content> Node<C> {
         effects: &mut Effects<C>,
     ) -> Result<(), Impossible> {
         if let Some(Route { to, .. }) = self.route {
+            // Its own customer need not be asked where that is another node's: what a device did counts for whoever used it.
+            if let Standing::Root(root) = &self.standing
+                && root.customer.has_forgotten(self.own, &event)
+            {
+                effects.notes.push(Note::Forgotten);
+                return Ok(());
+            }
             effects.send(to, Message::Observe { event, own: to, routed: true, stamp: None });
             return Ok(());
         }
@@ -448,6 +455,10 @@ impl<C: Content> Desk<'_, C> {
         if self.root.customer.members.contains_key(&link.y) || link.target == self.own {
             return;
         }
+        // What would come with it is of a time that was forgotten. Whoever asks for it tries again, by a later event.
+        if self.root.customer.has_forgotten_evidence(&link.evidence) {
+            return self.effects.notes.push(Note::Forgotten);
+        }
         let target = link.target;
         if target > self.own {
             // The larger root asks.
@@ -473,7 +484,9 @@ impl<C: Content> Desk<'_, C> {
         if self.root.asking.is_some() {
             return self.put_off(Waiting::Ask(ask));
         }
-        if let Some(limit) = self.broken_by(ask.members.iter().copied()) {
+        // Forgotten since the Link went by.
+        let forgotten = self.root.customer.has_forgotten_evidence(&ask.evidence).then_some(Limit::Busy);
+        if let Some(limit) = forgotten.or_else(|| self.broken_by(ask.members.iter().copied())) {
             self.refuse(ask.evidence.clone(), limit, Some(ask.from));
             return self.effects.send(ask.from, Message::No { evidence: Box::new(ask.evidence), limit });
         }

@@ -219,6 +219,7 @@ class World:
         self.routed = {}
         self.dropped = set()  # events that say something of a time that was forgotten
         self.erased = set()  # events that were applied and forgotten
+        self.unlinked = set()  # pairs that are known by an event of a time that was forgotten
         self.arrived = {}
         self.now = 0
         self.trace = None
@@ -382,6 +383,9 @@ class World:
             if c.members != belong[r]:
                 raise Violation("root %s has members %s, but %s point to it" % (name(r), names(c.members), names(belong[r])))
         pairs = {(e.ids[0], j) for e in events for j in e.ids[1:] if e.id not in self.routed and e.id not in self.dropped}
+        # Such an identifier is tried again once `tried` runs out.
+        pairs = {(p, a) for p, a in pairs if a in self.nodes and self.find(p) == self.find(a)
+                 or not any(a == a2 and self.find(p) == self.find(p2) for p2, a2 in self.unlinked)}
         if self.unlimited and not split and "busy" not in self.opts:
             parent = {}
 
@@ -517,6 +521,10 @@ class AskFirst:
             return
         n.seen.add(ev.id)
         w.arrived.setdefault(n.id, []).append(ev.id)
+        if n.route is not None and n.parent is None and n.cust is not None and any(
+                ev.time < n.cust.forgotten.get(i, ev.time) for i in (n.id,) + ev.ids):
+            w.dropped.add(ev.id)
+            return
         if n.route is not None:
             to = n.route[1]
             w.routed[ev.id] = to
@@ -567,6 +575,13 @@ class AskFirst:
         else:
             w.emit("Link", j, j, n.id, p, (p, j, t))
 
+    def forgot(self, w, c, ev):
+        """The event behind a Link or an Ask is of a time that was forgotten here."""
+        old = any(ev[2] < c.forgotten.get(i, ev[2]) for i in ev[:2])
+        if old:
+            w.unlinked.add(ev[:2])
+        return old
+
     def Link(self, w, n, x, target, y, ev):
         """x, on the receiver's side, was seen with y, on target's side."""
         if n.parent is not None:
@@ -574,6 +589,8 @@ class AskFirst:
             return w.emit("Link", n.parent, x, target, y, ev)
         c = self.root(n)
         if self.astray(w, n, x, "Link", x, target, y, ev) or y in c.members:
+            return
+        if self.forgot(w, c, ev):
             return
         if target == n.id:
             target = c.gone[y][1]
@@ -597,6 +614,9 @@ class AskFirst:
             self.Link(w, n, y, asker, x, ev)
         elif n.asking is not None and "eager" not in w.opts:
             self.defer(w, n, ("Ask", n.id, asker, members, x, y, forbid, forgotten, ev))
+        elif self.forgot(w, c, ev):
+            self.refuse(w, c, ev)
+            w.emit("No", asker, ev)
         elif w.fits(c.members | members, c.forbid + list(forbid)):
             c.members |= members
             c.forbid += [f for f in forbid if f not in c.forbid]

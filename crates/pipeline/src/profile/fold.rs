@@ -2,7 +2,7 @@
 
 use catchment_contracts::wire::SchemaIds;
 use catchment_domain::campaign::{Campaign, Ledger, Match, Timer};
-use catchment_domain::identity::Rules;
+use catchment_domain::identity::{Evidence, Rules};
 use catchment_domain::model::Model;
 use catchment_domain::profile::Text;
 use catchment_domain::{Event, IdentifierType, Millis, Profile};
@@ -145,6 +145,28 @@ impl Shared {
             let ended = ledger.timers.iter().filter(|timer| campaign.ends(event, timer));
             reaction.ended.extend(ended.cloned());
             match campaign.on_event(event, (profile, &score_before), ledger, earliest) {
+                Match::No => {}
+                Match::Now(scope) => reaction.now.push((place, scope)),
+                Match::Wait(timer) => reaction.set.push((place, timer)),
+            }
+        }
+        reaction
+    }
+
+    /// What campaigns make of two customers who turned out to be one at that time; `scores` are the higher ones of those that the
+    /// two had.
+    pub fn react_to_merge(
+        &self,
+        evidence: &Evidence,
+        (profile, scores): (&Profile, &[(Text, f64)]),
+        ledger: &Ledger,
+        at: Millis,
+    ) -> Reaction {
+        let before = |name: &str| scores.iter().find(|(model, _)| *model == name).map(|(_, score)| *score);
+        let earliest = at.saturating_add(self.settings.timer_grace);
+        let mut reaction = Reaction::default();
+        for (place, campaign) in self.campaigns.iter().enumerate() {
+            match campaign.on_merge(evidence, (profile, &before), ledger, earliest) {
                 Match::No => {}
                 Match::Now(scope) => reaction.now.push((place, scope)),
                 Match::Wait(timer) => reaction.set.push((place, timer)),

@@ -2,6 +2,7 @@
 
 use catchment_domain::campaign::Ledger;
 use catchment_domain::identity::{Content, Seen};
+use catchment_domain::profile::Text;
 use catchment_domain::{NodeRef, Profile};
 
 /// A customer's content as the machine of [`identity`](catchment_domain::identity) moves it: profile and ledger. Between two
@@ -23,6 +24,19 @@ pub(super) struct Outcome {
     pub(super) is_applied: bool,
     /// Somebody's content was joined.
     pub(super) is_joined: bool,
+    /// Of each model the higher one of the scores that the two had.
+    pub(super) scores: Vec<(Text, f64)>,
+}
+
+impl Outcome {
+    fn had(&mut self, profile: &Profile) {
+        for known in &profile.predictions {
+            match self.scores.iter_mut().find(|(model, _)| *model == known.model) {
+                Some((_, score)) => *score = score.max(known.score),
+                None => self.scores.push((known.model.clone(), known.score)),
+            }
+        }
+    }
 }
 
 impl Content for Whole {
@@ -40,6 +54,9 @@ impl Content for Whole {
     fn absorb(&mut self, other: Self) {
         if other.is_empty() {
             return;
+        }
+        for profile in [&self.profile, &other.profile].into_iter().flatten() {
+            self.outcome.had(profile);
         }
         match (&mut self.profile, other.profile) {
             (Some(profile), Some(other)) => profile.absorb(*other),

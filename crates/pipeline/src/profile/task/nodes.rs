@@ -7,9 +7,9 @@ use crate::profile::stored::{Customer, StoredNode, unreadable};
 use crate::profile::whole::{Outcome, Whole};
 use crate::trace::trace_context;
 use catchment_contracts::{CustomerEvent, CustomerMerge, MergeKind, wire};
-use catchment_domain::campaign::{Cause, Timer};
+use catchment_domain::campaign::{Cause, Ledger, Timer};
 use catchment_domain::identity::{
-    self, Content as _, Effects, Message, Note, Root, Seen, Stamp, Standing, Waiting,
+    self, Content as _, Effects, Evidence, Message, Note, Root, Seen, Stamp, Standing, Waiting,
 };
 use catchment_domain::profile::{ProfileIdentifier, Text};
 use catchment_domain::{Event, Millis, NodeKey, NodeRef, Profile};
@@ -236,6 +236,10 @@ impl ProfileTask {
         let stored = StoredNode { kind: Some(own.kind), standing: node.standing, route: node.route };
         self.index_timers(own.key, &timers_before, stored.ledger().map_or(&[], |ledger| &ledger.timers));
         *self.nodes.get_or_insert_with(own.key, StoredNode::nothing)? = stored;
+        let merged = effects.notes.iter().find_map(|note| match note {
+            Note::Merged { evidence, .. } => evidence.clone(),
+            _ => None,
+        });
         for note in effects.notes {
             self.tell(own, note, step);
         }
@@ -243,7 +247,7 @@ impl ProfileTask {
             self.send(*to, message, hand, step);
         }
         if outcome.is_joined {
-            self.joined(own.key, beyond, step)?;
+            self.joined(own.key, (beyond, &outcome.scores), merged.as_ref(), hand, step)?;
         }
         match event.filter(|_| outcome.is_applied) {
             Some(event) => self.applied(own.key, event, hand, step),
@@ -327,7 +331,9 @@ impl ProfileTask {
     fn joined(
         &mut self,
         key: NodeKey,
-        beyond: Vec<Timer>,
+        (beyond, scores): (Vec<Timer>, &[(Text, f64)]),
+        evidence: Option<&Evidence>,
+        hand: Hand<'_>,
         step: &mut Step<ProfileEffect>,
     ) -> Result<(), Unreadable> {
         let shared = Arc::clone(&self.shared);
@@ -344,7 +350,15 @@ impl ProfileTask {
                 self.record(key, campaign, &decision, origin, step)?;
             }
         }
-        Ok(())
+        let nothing = Ledger::default();
+        let ledger = self.nodes.get(&key)?.and_then(StoredNode::ledger).unwrap_or(&nothing);
+        let (Some(customer), Some(evidence)) = (self.customers.get(&key)?, evidence) else { return Ok(()) };
+        let reaction = shared.react_to_merge(evidence, (&customer.profile, scores), ledger, hand.at);
+        if reaction.is_empty() {
+            return Ok(());
+        }
+        let origin = super::decide::Origin { cause: Cause::of_merge(evidence), trace: &Headers::default() };
+        self.carry_out(key, reaction, origin, step)
     }
 
     /// Writes down what became of two customers, and counts.

@@ -3,6 +3,7 @@
 use super::*;
 use catchment_contracts::{CustomerMerge, CustomerProfile, MergeKind};
 use catchment_domain::NodeRef;
+use catchment_domain::model::Model;
 use catchment_runtime::TopicPartition;
 use catchment_runtime::partition::for_key;
 use std::collections::{BTreeMap, VecDeque};
@@ -214,6 +215,51 @@ fn what_an_anonymous_visitor_did_counts_for_the_customer() {
         world.arrive(&of_whom("5", "Product Viewed", 5, &["a1"]));
         world.rest();
         assert_eq!(world.customers(), [who(&["u1", "a1"], 5)]);
+    }
+}
+
+const BUYER: &str = "
+format: 1
+name: buyer
+version: '1'
+kind: linear
+description: More with each order.
+currency: USD
+output: {kind: probability, link: logistic}
+intercept: 0
+features:
+  - {name: orders_log, coefficient: 1, mean: 0, scale: 1, missing: {value: 0}}
+golden:
+  - {inputs: {orders_log: 0.693147}, score: 0.6666666265422332}
+";
+
+/// Two orders are needed, and who ordered twice as two ordered twice as one.
+#[test]
+fn a_score_that_two_reach_as_one_starts_what_waits_for_it_once() {
+    const LOYAL: &str = "
+name: loyal
+trigger: {score: {model: buyer, at_least: 0.7}}
+scope: customer
+channel: onsite
+";
+    let mut shared = Arc::into_inner(shared_over(3, &[], true)).unwrap();
+    shared.models = vec![Model::new(serde_saphyr::from_str(BUYER).unwrap()).unwrap()];
+    shared.campaigns = vec![Campaign::new(serde_saphyr::from_str(LOYAL).unwrap(), &["buyer"]).unwrap()];
+    let shared = Arc::new(shared);
+    let ordered = |id, at, who: &[&'static str]| of_whom(id, "Order Completed", at, who);
+    // The orders of the device, and what is decided before and after it is known whose it is.
+    for (of_device, decided) in [(1, [0, 1]), (2, [1, 1])] {
+        let mut world = World::new(&shared);
+        for (id, at) in [("1", 1), ("2", 2)].into_iter().take(of_device) {
+            world.arrive(&ordered(id, at, &["a1"]));
+        }
+        world.arrive(&ordered("3", 3, &["u1"]));
+        world.rest();
+        let before = world.decisions().len();
+        world.arrive(&of_whom("4", "Product Viewed", 4, &["u1", "a1"]));
+        world.arrive(&of_whom("5", "Product Viewed", 5, &["u1"]));
+        world.rest();
+        assert_eq!([before, world.decisions().len()], decided, "{of_device} orders of the device");
     }
 }
 
