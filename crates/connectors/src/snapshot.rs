@@ -1,4 +1,5 @@
-//! Snapshots on the local disk: one file for each task, written by one thread of the process.
+//! Snapshots on the local disk: one file for each task, written by one thread of the process, and checked by another when they are
+//! opened.
 //!
 //! ```text
 //! <directory>/lock                         held by the one process that works here
@@ -38,7 +39,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-use writer::{Message, Writer};
+use writer::{Message, Writer, look_into};
 
 /// Bytes of blocks that may wait for the thread, of all tasks of the process together.
 pub const QUEUE: u64 = 32 << 20;
@@ -120,19 +121,16 @@ impl Snapshots {
         let shared = Arc::new(Shared::default());
         let (messages, inbox) = channel();
         let (say_ended, ended) = channel();
-        let writer = Writer::new(directory.to_path_buf(), (compact_from, oldest), disk, Arc::clone(&shared));
+        let (say_looks, looks) = channel();
+        let (place, limits) = (directory.to_path_buf(), (compact_from, oldest));
+        let writer = Writer::new(place, limits, disk, Arc::clone(&shared), say_looks);
         let run = move || {
             writer.run(&inbox);
             // Nobody listens any more: then it does not matter.
             let _ = say_ended.send(());
         };
-        thread::Builder::new().name("snapshots".to_owned()).spawn(run).map_err(|source| {
-            SnapshotError::Io {
-                path: directory.to_path_buf(),
-                action: "start a thread for snapshots",
-                source,
-            }
-        })?;
+        start("snapshots", directory, run)?;
+        start("snapshot checks", directory, move || look_into(&looks))?;
         Ok(Snapshots {
             directory: directory.to_path_buf(),
             oldest,
@@ -201,6 +199,16 @@ impl Drop for Snapshots {
         // A thread that has ended already can't be told.
         let _ = self.messages.send(Message::Stop);
     }
+}
+
+/// Starts a thread for the snapshots in that directory.
+fn start(name: &str, directory: &Path, run: impl FnOnce() + Send + 'static) -> Result<(), SnapshotError> {
+    let started = thread::Builder::new().name(name.to_owned()).spawn(run);
+    started.map(drop).map_err(|source| SnapshotError::Io {
+        path: directory.to_path_buf(),
+        action: "start a thread for snapshots",
+        source,
+    })
 }
 
 /// Makes the directory, for its owner alone, and takes it.

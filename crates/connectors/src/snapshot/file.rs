@@ -5,7 +5,7 @@ use super::status::SharedFile;
 use catchment_runtime::snapshot::format::{Chain, Kind, write_header, write_preamble};
 use catchment_runtime::snapshot::{Head, Mark, Survey, Unusable};
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,8 +18,6 @@ pub(super) struct TaskFile {
     pub(super) path: PathBuf,
     pub(super) shared: Arc<SharedFile>,
     disk: Disk,
-    /// What was found when it was opened, until it is decided what to do with it.
-    survey: Option<Survey>,
     out: Option<Out>,
 }
 
@@ -81,28 +79,17 @@ impl Out {
 }
 
 impl TaskFile {
-    /// Looks what is there. The second is to be read from, and the third is what is wrong with the disk.
-    pub(super) fn open(
-        path: PathBuf,
-        shared: Arc<SharedFile>,
-        disk: Disk,
-    ) -> (Self, Option<Found>, Option<File>) {
-        let (found, reader) = match look(&path) {
-            Ok((found, reader)) => (Some(found), Some(reader)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
-            Err(error) => (Some(Err(Unusable::Unreadable(error.to_string()))), None),
-        };
-        let survey = found.as_ref().and_then(|found| found.as_ref().ok()).cloned();
-        (TaskFile { path, shared, disk, survey, out: None }, found, reader)
+    /// A file that nothing is done with until it is [resumed](Self::resume) or [begun](Self::begin).
+    pub(super) fn new(path: PathBuf, shared: Arc<SharedFile>, disk: Disk) -> Self {
+        TaskFile { path, shared, disk, out: None }
     }
 
     pub(super) fn out(&self) -> Option<&Out> {
         self.out.as_ref()
     }
 
-    /// Goes on behind the last mark.
-    pub(super) fn resume(&mut self) -> io::Result<()> {
-        let Some(survey) = self.survey.take() else { return Ok(()) };
+    /// Goes on behind the last mark of what was found there.
+    pub(super) fn resume(&mut self, survey: Survey) -> io::Result<()> {
         let file = self.disk.reopen(&self.path, survey.end)?;
         let (len, chain, head) = (survey.end, survey.chain, survey.head);
         let mark = survey.mark.map(|mark| Marked { mark, end: len, chain });
@@ -126,7 +113,7 @@ impl TaskFile {
     }
 
     pub(super) fn remove(&mut self) -> io::Result<()> {
-        (self.out, self.survey) = (None, None);
+        self.out = None;
         self.shared.set_marked_at(None);
         self.shared.bytes.store(0, Ordering::Relaxed);
         self.disk.remove(&self.path)
@@ -160,14 +147,24 @@ impl TaskFile {
     /// Nothing is written any more.
     pub(super) fn give_up(&mut self) {
         self.shared.set_dead();
-        (self.out, self.survey) = (None, None);
+        self.out = None;
     }
 }
 
-/// What is in a file, and the file, to be read from its start.
-fn look(path: &Path) -> io::Result<(Found, File)> {
-    let file = File::open(path)?;
+/// What is in a file, if there is one, and the file, to be read from its start.
+pub(super) fn look(path: &Path) -> (Option<Found>, Option<File>) {
+    match survey(path) {
+        Ok((found, reader)) => (Some(found), Some(reader)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
+        Err(error) => (Some(Err(Unusable::Unreadable(error.to_string()))), None),
+    }
+}
+
+fn survey(path: &Path) -> io::Result<(Found, File)> {
+    let mut file = File::open(path)?;
     let bytes = file.metadata()?.len();
     let found = catchment_runtime::snapshot::format::survey(BufReader::with_capacity(64 << 10, &file), bytes);
-    Ok((found, File::open(path)?))
+    // The same file, whatever is put in its place meanwhile.
+    file.rewind()?;
+    Ok((found, file))
 }

@@ -71,7 +71,7 @@ impl FileSnapshot {
             begun: 0,
             dirty: false,
         };
-        // The thread reads ahead of the lane: it checks this file while the lane restores the one before.
+        // It is checked ahead of the lane: while that restores the one before.
         handle.say(Message::Open { id, path, file, say });
         handle
     }
@@ -194,9 +194,12 @@ impl Snapshot for FileSnapshot {
 
     fn resume(&mut self) {
         self.reader = None;
-        self.opened = None;
-        self.file.shared.used.fetch_add(1, Ordering::Relaxed);
-        self.say(Message::Resume { id: self.id });
+        if let Some(Opening::Found(found)) = self.opened.take()
+            && let Ok(survey) = found.survey
+        {
+            self.file.shared.used.fetch_add(1, Ordering::Relaxed);
+            self.say(Message::Resume { id: self.id, survey: Box::new(survey) });
+        }
     }
 
     fn begin(&mut self) {

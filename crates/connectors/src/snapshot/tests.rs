@@ -249,6 +249,27 @@ fn a_snapshot_that_can_not_keep_up_stays_as_it_was_marked() {
 }
 
 #[test]
+fn a_file_that_takes_long_to_check_holds_up_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshots = start(directory.path());
+    let mut snapshot = snapshots.open(wanted());
+    assert!(open(&mut *snapshot).is_none());
+    snapshot.begin();
+    // Whoever opens a pipe waits for somebody at its other end.
+    let pipe = directory.path().join("shop.profile/6.snapshot");
+    settle(&snapshots);
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut slow = snapshots.open(Wanted { partition: 6, ..wanted() });
+    append(&mut *snapshot, STATE, b"a", Some(b"1"));
+    mark(&mut *snapshot, 1);
+    settle(&snapshots);
+    assert!(snapshots.files()[0].marked_at.is_some() && snapshots.counts().written > 0);
+    assert!(matches!(slow.open(), Opening::Pending));
+    drop(fs::File::options().write(true).open(&pipe).unwrap());
+    assert!(matches!(open(&mut *slow).unwrap().survey, Err(Unusable::Unreadable(_))));
+}
+
+#[test]
 fn what_is_discarded_is_gone_and_counted() {
     let directory = tempfile::tempdir().unwrap();
     let snapshots = start(directory.path());

@@ -3,9 +3,9 @@
 use super::FORGOTTEN;
 use super::compact::{self, Compaction, Progress};
 use super::disk::Disk;
-use super::file::{Found, TaskFile};
+use super::file::{Found, TaskFile, look};
 use super::status::{Shared, SharedFile};
-use catchment_runtime::snapshot::{Head, Mark};
+use catchment_runtime::snapshot::{Head, Mark, Survey};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -32,6 +32,7 @@ pub(super) enum Message {
     },
     Resume {
         id: u64,
+        survey: Box<Survey>,
     },
     Begin {
         id: u64,
@@ -65,7 +66,24 @@ pub(super) struct Opened {
     pub(super) reader: Option<File>,
 }
 
+/// A file to be looked into, and who wants to know.
+pub(super) struct Look {
+    path: PathBuf,
+    say: Sender<Opened>,
+}
+
+/// Looks into files, one after the other: on a thread of its own, since a large one is read for seconds, and what the lanes write
+/// must not wait for that.
+pub(super) fn look_into(looks: &Receiver<Look>) {
+    while let Ok(Look { path, say }) = looks.recv() {
+        let (survey, reader) = look(&path);
+        // The lane that asked may be gone.
+        let _ = say.send(Opened { survey, reader });
+    }
+}
+
 pub(super) struct Writer {
+    looks: Sender<Look>,
     directory: PathBuf,
     compact_from: u64,
     /// How old a snapshot may be that is used.
@@ -85,10 +103,12 @@ impl Writer {
         (compact_from, oldest): (u64, Duration),
         disk: Disk,
         shared: Arc<Shared>,
+        looks: Sender<Look>,
     ) -> Self {
         let files = BTreeMap::new();
         let started = Instant::now();
         Writer {
+            looks,
             directory,
             compact_from,
             oldest,
@@ -137,8 +157,8 @@ impl Writer {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Open { id, path, file, say } => self.open(id, path, file, &say),
-            Message::Resume { id } => self.with(id, "cut off", TaskFile::resume),
+            Message::Open { id, path, file, say } => self.open(id, path, file, say),
+            Message::Resume { id, survey } => self.with(id, "cut off", |file| file.resume(*survey)),
             Message::Begin { id, head } => {
                 self.cancel(Some(id));
                 self.with(id, "begin", |file| file.begin(*head));
@@ -178,7 +198,7 @@ impl Writer {
         }
     }
 
-    fn open(&mut self, id: u64, path: PathBuf, shared: Arc<SharedFile>, say: &Sender<Opened>) {
+    fn open(&mut self, id: u64, path: PathBuf, shared: Arc<SharedFile>, say: Sender<Opened>) {
         // The log has given the task to another lane: who had it does not know yet.
         let before = self.files.iter().find(|(_, file)| file.path == path).map(|(id, _)| *id);
         if let Some(before) = before {
@@ -187,10 +207,12 @@ impl Writer {
                 file.give_up();
             }
         }
-        let (file, survey, reader) = TaskFile::open(path, shared, self.disk.clone());
-        self.files.insert(id, file);
-        // The lane that asked may be gone.
-        let _ = say.send(Opened { survey, reader });
+        self.files.insert(id, TaskFile::new(path.clone(), shared, self.disk.clone()));
+        // Nobody writes the file until the lane has its answer.
+        if self.looks.send(Look { path, say }).is_err() {
+            // Then the lane is told, as its channel is gone.
+            tracing::debug!("nobody looks into snapshots any more");
+        }
     }
 
     /// Does something to a file. One that could not be done is the last thing that is tried.
