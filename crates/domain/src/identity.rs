@@ -26,6 +26,6 @@ mod sorted;
 
 pub use customer::{Content, Customer, Member, Tried};
 pub use limits::{Limit, Limits};
-pub use message::{Ask, Evidence, Link, Message, Seen, Stamp};
-pub use node::{Alias, Effects, Impossible, Node, Note, Root, Route, Rules, Standing, Waiting};
+pub use message::{Ask, Evidence, Impossible, Link, Message, Seen, Stamp};
+pub use node::{Alias, Effects, Node, Note, Root, Route, Rules, Standing, Waiting};
 pub use sorted::Sorted;

@@ -132,3 +132,18 @@ pub enum Message<C: Content> {
         at: Millis,
     },
 }
+
+/// A message that the protocol never sends to such a node: it was lost, doubled or made up. Taking it would lose events or
+/// count them twice, so its partition must stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Impossible {
+    /// An answer to a node that asked nothing.
+    #[error("an answer came to a node that has asked nothing")]
+    Unasked,
+    /// A grant by a larger node.
+    #[error("a larger node has granted what it was asked for")]
+    Upwards,
+    /// A customer came to a node that was never granted one.
+    #[error("a customer came to a node without one")]
+    Nobody,
+}

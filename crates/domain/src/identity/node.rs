@@ -2,7 +2,7 @@
 
 use super::customer::{Content, Customer, Member, Most, Tried};
 use super::limits::{Limit, Limits};
-use super::message::{Ask, Evidence, Link, Message, Seen, Stamp};
+use super::message::{Ask, Evidence, Impossible, Link, Message, Seen, Stamp};
 use crate::id::{IdentifierType, NodeRef};
 use crate::time::{DAY, MINUTE, Millis};
 
@@ -149,21 +149,6 @@ impl<C: Content> Default for Effects<C> {
     fn default() -> Self {
         Effects { sent: Vec::new(), notes: Vec::new() }
     }
-}
-
-/// A message that the protocol never sends to such a node: it was lost, doubled or made up. Taking it would lose events or
-/// count them twice, so its partition must stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Impossible {
-    /// An answer to a node that asked nothing.
-    #[error("an answer came to a node that has asked nothing")]
-    Unasked,
-    /// A grant by a larger node.
-    #[error("a larger node has granted what it was asked for")]
-    Upwards,
-    /// A customer came to a node that was never granted one.
-    #[error("a customer came to a node without one")]
-    Nobody,
 }
 
 impl<C: Content> Node<C> {
