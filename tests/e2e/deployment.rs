@@ -1,5 +1,6 @@
 //! The example shop on Kafka: a broker, topics, registered schemas, and the processes of a test.
 
+use crate::place::Place;
 use crate::process::Process;
 use crate::support::{catchment, finished, root};
 use crate::wait::PATIENCE;
@@ -23,6 +24,8 @@ pub(crate) struct Deployment {
     pub(crate) directory: TempDir,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) config: PathBuf,
+    /// Given back once all others have ended.
+    _place: Place,
 }
 
 /// Directory of the example.
@@ -52,25 +55,36 @@ impl Deployment {
     /// As [`new`](Self::new), without topics and schemas.
     pub(crate) fn bare(test: &str, options: BrokerOptions) -> Option<Self> {
         let (libs, registry) = services(test)?;
+        Some(Self::at(Place::shared(), (&libs, &registry), options))
+    }
+
+    /// As [`bare`](Self::bare), with no other test beside: for what is measured.
+    pub(crate) fn alone(test: &str, options: BrokerOptions) -> Option<Self> {
+        let (libs, registry) = services(test)?;
+        Some(Self::at(Place::alone(), (&libs, &registry), options))
+    }
+
+    fn at(place: Place, (libs, registry): (&Path, &str), options: BrokerOptions) -> Self {
         let directory = TempDir::new().unwrap();
-        let broker = Broker::start(&libs, &directory.path().join("kafka"), options).unwrap();
-        Some(Self::on(directory, broker, Vec::new(), &registry))
+        let broker = Broker::start(libs, &directory.path().join("kafka"), options).unwrap();
+        Self::on(place, directory, (broker, Vec::new()), registry)
     }
 
     /// As [`bare`](Self::bare), on three brokers: of every partition each has a copy, and two must have it.
     pub(crate) fn on_three(test: &str) -> Option<Self> {
         let (libs, registry) = services(test)?;
+        let place = Place::shared();
         let directory = TempDir::new().unwrap();
         let home = directory.path().join("kafka");
         let [broker, others @ ..]: [Broker; 3] =
             Broker::start_cluster(&libs, &home, &BrokerOptions::default()).unwrap();
-        let mut deployment = Self::on(directory, broker, Vec::from(others), &registry);
+        let mut deployment = Self::on(place, directory, (broker, Vec::from(others)), &registry);
         deployment.set("TOPICS__REPLICATION", "3");
         deployment.set("TOPICS__MIN_INSYNC", "2");
         Some(deployment)
     }
 
-    fn on(directory: TempDir, broker: Broker, others: Vec<Broker>, registry: &str) -> Self {
+    fn on(place: Place, directory: TempDir, (broker, others): (Broker, Vec<Broker>), registry: &str) -> Self {
         let secret = directory.path().join("secret");
         std::fs::write(&secret, "5e".repeat(32)).unwrap();
         let mut environment = Vec::new();
@@ -87,7 +101,7 @@ impl Deployment {
         set("TOPICS__RAW_PARTITIONS", "1");
         set("ADMIN__LISTEN", "127.0.0.1:0");
         let config = shop().join("catchment.yaml");
-        Deployment { broker, others, directory, environment, config }
+        Deployment { broker, others, directory, environment, config, _place: place }
     }
 
     /// Topics and schemas.

@@ -41,7 +41,7 @@ fn messages(process: &Process) -> f64 {
 
 #[test]
 fn a_chain_of_identifiers_over_six_partitions_becomes_one_customer() {
-    let Some(mut deployment) = Deployment::bare("chain", BrokerOptions::default()) else { return };
+    let Some(mut deployment) = Deployment::alone("chain", BrokerOptions::default()) else { return };
     deployment.config = deployment.path("catchment.yaml");
     fs::write(&deployment.config, CONFIG).unwrap();
     deployment.set_up();

@@ -14,6 +14,7 @@ mod load;
 mod network;
 mod outcome;
 mod overload;
+mod place;
 mod process;
 mod rolling;
 mod secured;

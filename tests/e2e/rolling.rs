@@ -12,7 +12,7 @@ use xtask::services::BrokerOptions;
 /// Records a second: several in each partition between two commits.
 const PACE: u64 = 500;
 
-/// The longest pause that is let pass: of a debug build, on two cores that it shares with a broker and other tests. The
+/// The longest pause that is let pass: of a debug build, on two cores that it shares with a broker. The
 /// aim of a release on a quiet machine is 2 s.
 const LONGEST: Duration = Duration::from_secs(4);
 
@@ -33,7 +33,7 @@ fn longest_pause(deployment: &Deployment, topic: &str, since: i64, until: i64) -
 
 #[test]
 fn workers_are_replaced_one_by_one_and_no_partition_stands_still_for_long() {
-    let Some(deployment) = Deployment::bare("rolling", BrokerOptions::default()).map(prepared) else {
+    let Some(deployment) = Deployment::alone("rolling", BrokerOptions::default()).map(prepared) else {
         return;
     };
     let gauge = Gauge::of(&deployment);
