@@ -28,7 +28,7 @@ use crate::{connect, observe};
 /// How often a lane asks where its inputs end.
 const TAILS: Duration = Duration::from_secs(1);
 
-/// From when on it is said that the ends of the inputs are not known.
+/// From when on it is said that something does not go on.
 const LONG_UNKNOWN: Duration = Duration::from_secs(10);
 
 /// How often a held partition is tried again whose task was not ready.
@@ -469,24 +469,23 @@ impl Schedule {
     /// It was asked where the inputs end, and nobody could say. For a while that is nothing; then the lag that is told is
     /// an old one, and timers wait for partitions that have nothing to read.
     fn unknown_ends(&mut self, reason: &str) {
-        self.ends.next_wait();
-        let seconds = self.ends.lasted().as_secs();
-        if self.ends.lasted() < LONG_UNKNOWN {
-            tracing::debug!("the ends of the inputs are not known: {reason}");
-        } else if self.ends.is_worth_saying() {
-            tracing::warn!(seconds, "the ends of the inputs are not known, nor the lag: {reason}");
-        }
+        say_once_it_lasts(&mut self.ends, "the ends of the inputs are not known, nor the lag", reason);
     }
 
     /// A changelog could not be read on. For a while that is nothing; then somebody waits for a task.
     fn unread_state(&mut self, reason: &str) {
-        self.state.next_wait();
-        let seconds = self.state.lasted().as_secs();
-        if self.state.lasted() < LONG_UNKNOWN {
-            tracing::debug!("the state is not read on: {reason}");
-        } else if self.state.is_worth_saying() {
-            tracing::warn!(seconds, "the state is not read on: {reason}");
-        }
+        say_once_it_lasts(&mut self.state, "the state is not read on", reason);
+    }
+}
+
+/// Says what does not go on: as a warning once that has lasted, and then now and again.
+fn say_once_it_lasts(trouble: &mut Backoff, what: &str, reason: &str) {
+    trouble.next_wait();
+    let seconds = trouble.lasted().as_secs();
+    if trouble.lasted() < LONG_UNKNOWN {
+        tracing::debug!("{what}: {reason}");
+    } else if trouble.is_worth_saying() {
+        tracing::warn!(seconds, "{what}: {reason}");
     }
 }
 

@@ -210,3 +210,36 @@ impl<C: Content> Customer<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{IdentifierType, NodeKey};
+
+    #[derive(Clone, Debug, Default, PartialEq)]
+    struct Nothing;
+
+    impl Content for Nothing {
+        type Event = ();
+
+        fn is_empty(&self) -> bool {
+            true
+        }
+
+        fn apply(&mut self, _: NodeRef, _: &Seen<()>) {}
+
+        fn absorb(&mut self, _: Self) {}
+    }
+
+    #[test]
+    fn a_member_that_others_use_is_remembered_before_devices_that_are_no_members() {
+        let device = |number| NodeRef { kind: IdentifierType::AnonymousId, key: NodeKey([number; 16]) };
+        let mut customer = Customer::<Nothing>::of(device(1));
+        customer.share(device(1), 1, 2);
+        for (number, at) in [(2, 2), (3, 3), (4, 4)] {
+            customer.share(device(number), at, 2);
+        }
+        let shared: Vec<_> = customer.shared.keys().copied().collect();
+        assert_eq!(shared, [device(1), device(4)], "it would be published, and addressed");
+    }
+}
